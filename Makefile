@@ -1,0 +1,36 @@
+# One command for each job; CI calls the same ones.  `make help` lists them.
+
+VENV := build/venv
+PY := $(VENV)/bin/python
+
+.PHONY: help demo test check cross bench clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## set up, run a small app at http://demo.localhost/, and show who runs as what
+	@sh tests/demo/demo.sh
+
+test: ## set up, and run every test (as root, or through sudo -n: the privileged ones too)
+	@sh tests/run.sh $(ARGS)
+
+check: $(VENV)/check ## formats, types, warnings of the C compiler
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/cython-lint --max-line-length 110 locald
+	sh tests/warnings.sh
+
+cross: $(VENV)/cross ## compile shim and extensions for macOS and for musl, with ziglang
+	$(PY) tests/cross.py
+
+bench: $(VENV)/bench ## measure beside the peers that are installed
+	$(PY) bench/run.py
+
+clean: ## remove what was built
+	rm -rf build dist *.egg-info locald/*.so locald/*/*.so
+
+# One virtual environment of the project's own; each stamp says which extra is in it.
+$(VENV)/%: pyproject.toml setup.py
+	@sh tests/venv.sh $(VENV) $*
+	@touch $@

@@ -1,0 +1,455 @@
+/* See http1.h. */
+#include "http1.h"
+
+#include <string.h>
+
+/* RFC 9110 section 5.6.2: token = 1*tchar. */
+static int is_token_char(unsigned char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           (c && strchr("!#$%&'*+-.^_`|~", c));
+}
+
+static int is_digit(unsigned char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static unsigned char lower(unsigned char c)
+{
+    return c >= 'A' && c <= 'Z' ? (unsigned char)(c + 32) : c;
+}
+
+static int is(const unsigned char *text, size_t size, const char *word)
+{
+    if (size != strlen(word))
+        return 0;
+    for (size_t i = 0; i < size; i++)
+        if (lower(text[i]) != (unsigned char)word[i])
+            return 0;
+    return 1;
+}
+
+static int all(const unsigned char *text, size_t size, int (*test)(unsigned char))
+{
+    for (size_t i = 0; i < size; i++)
+        if (!test(text[i]))
+            return 0;
+    return size > 0;
+}
+
+static struct http1_span span(size_t at, size_t size)
+{
+    return (struct http1_span){(uint32_t)at, (uint32_t)size};
+}
+
+const struct http1_error_info *http1_explain(int error)
+{
+    static const struct http1_error_info table[] = {
+        {400, "a line ends in LF without CR"},
+        {400, "the first line is not one of HTTP/1"},
+        {400, "the method is not a token"},
+        {400, "the target is malformed"},
+        {400, "the version is malformed"},
+        {505, "only HTTP/1.0 and HTTP/1.1 are spoken here"},
+        {400, "the status code is malformed"},
+        {400, "a field name is not a token followed by a colon"},
+        {400, "a field value has a control character"},
+        {400, "a field is folded over lines"},
+        {431, "there are too many fields"},
+        {431, "the head is too large"},
+        {414, "the target is too long"},
+        {400, "Content-Length is not one decimal number"},
+        {400, "both Content-Length and Transfer-Encoding are given"},
+        {400, "Transfer-Encoding in HTTP/1.0, or more than once"},
+        {501, "Transfer-Encoding is something else than chunked"},
+        {400, "there must be exactly one valid Host"},
+        {400, "the chunked body is malformed"},
+    };
+    return &table[error <= -1 && error >= HTTP1_LAST ? -error - 1 : 1];
+}
+
+/* Finds the empty line that ends a head, one line at a time, so that a lone LF is refused as soon as it is seen: whoever
+ * takes it for the end of a line splits the message in another place. */
+static long find_end(const unsigned char *buf, size_t size, struct http1_scan *scan)
+{
+    size_t limit = size < HTTP1_HEAD_MAX ? size : HTTP1_HEAD_MAX;
+
+    while (scan->seen < limit) {
+        const unsigned char *feed = memchr(buf + scan->seen, '\n', limit - scan->seen);
+        if (!feed) {
+            scan->seen = limit;
+            break;
+        }
+        size_t at = (size_t)(feed - buf);
+        if (at == 0 || buf[at - 1] != '\r')
+            return HTTP1_BARE_LF;
+        if (at - 1 == scan->line)
+            return (long)at + 1;
+        scan->seen = scan->line = at + 1;
+    }
+    return size >= HTTP1_HEAD_MAX ? HTTP1_HEAD_TOO_LARGE : 0;
+}
+
+/* uri-host [ ":" port ]: letters, digits, "-", "_" and ".", or an IPv6 literal.  No user, no percent-encoding. */
+static int is_host(const unsigned char *text, size_t size)
+{
+    size_t i = 0;
+
+    if (size && text[0] == '[') {
+        for (i = 1; i < size && text[i] != ']'; i++)
+            if (!is_digit(text[i]) && text[i] != ':' && text[i] != '.' && !(lower(text[i]) >= 'a' && lower(text[i]) <= 'f'))
+                return 0;
+        if (i < 3 || i++ == size)
+            return 0;
+    } else {
+        while (i < size && (is_digit(text[i]) || (lower(text[i]) >= 'a' && lower(text[i]) <= 'z') || text[i] == '-' ||
+                            text[i] == '_' || text[i] == '.'))
+            i++;
+        if (i == 0)
+            return 0;
+    }
+    return i == size || (text[i] == ':' && size - i <= 6 && (i + 1 == size || all(text + i + 1, size - i - 1, is_digit)));
+}
+
+/* origin-form, absolute-form or asterisk-form; the authority of an absolute one replaces Host (RFC 9112 3.2.2). */
+static int parse_target(const unsigned char *buf, size_t at, size_t size, struct http1_head *head)
+{
+    size_t end = at + size, start = 0;
+
+    if (size > HTTP1_TARGET_MAX)
+        return HTTP1_TARGET_TOO_LONG;
+    for (size_t i = at; i < end; i++)
+        if (buf[i] <= ' ' || buf[i] >= 0x7f || buf[i] == '#')
+            return HTTP1_BAD_TARGET;
+    head->target = span(at, size);
+    if (size == 0)
+        return HTTP1_BAD_TARGET;
+    if (buf[at] == '/' || is(buf + head->method.at, head->method.size, "connect"))
+        return 0;
+    if (size == 1 && buf[at] == '*')
+        return is(buf + head->method.at, head->method.size, "options") ? 0 : HTTP1_BAD_TARGET;
+    if (size > 7 && is(buf + at, 7, "http://"))
+        start = at + 7;
+    else if (size > 8 && is(buf + at, 8, "https://"))
+        start = at + 8;
+    else
+        return HTTP1_BAD_TARGET;
+    size_t path = start;
+    while (path < end && buf[path] != '/' && buf[path] != '?')
+        path++;
+    if (!is_host(buf + start, path - start))
+        return HTTP1_BAD_TARGET;
+    head->host = span(start, path - start);
+    head->target = span(path, end - path);
+    return 0;
+}
+
+static int parse_version(const unsigned char *text, size_t size, int *minor)
+{
+    if (size != 8 || memcmp(text, "HTTP/", 5) != 0 || !is_digit(text[5]) || text[6] != '.' || !is_digit(text[7]))
+        return HTTP1_BAD_VERSION;
+    if (text[5] != '1' || text[7] > '1')
+        return HTTP1_OTHER_VERSION;
+    *minor = text[7] - '0';
+    return 0;
+}
+
+static int parse_request_line(const unsigned char *buf, size_t at, size_t end, struct http1_head *head)
+{
+    const unsigned char *first = memchr(buf + at, ' ', end - at);
+    if (!first)
+        return HTTP1_BAD_START;
+    size_t method_end = (size_t)(first - buf);
+    if (!all(buf + at, method_end - at, is_token_char))
+        return HTTP1_BAD_METHOD;
+    head->method = span(at, method_end - at);
+    size_t target = method_end + 1;
+    const unsigned char *second = memchr(buf + target, ' ', end - target);
+    if (!second)
+        return end - target > HTTP1_TARGET_MAX ? HTTP1_TARGET_TOO_LONG : HTTP1_BAD_START;
+    size_t version = (size_t)(second - buf) + 1;
+    int error = parse_target(buf, target, version - 1 - target, head);
+    return error ? error : parse_version(buf + version, end - version, &head->minor);
+}
+
+static int parse_status_line(const unsigned char *buf, size_t at, size_t end, struct http1_head *head)
+{
+    size_t size = end - at;
+
+    if (size < 12)
+        return HTTP1_BAD_START;
+    int error = parse_version(buf + at, 8, &head->minor);
+    if (error)
+        return error;
+    const unsigned char *code = buf + at + 9;
+    if (buf[at + 8] != ' ' || !all(code, 3, is_digit) || code[0] < '1' || code[0] > '5' || (size > 12 && code[3] != ' '))
+        return HTTP1_BAD_STATUS;
+    head->status = (code[0] - '0') * 100 + (code[1] - '0') * 10 + (code[2] - '0');
+    head->reason = size > 13 ? span(at + 13, size - 13) : span(end, 0);
+    for (size_t i = head->reason.at; i < end; i++)
+        if ((buf[i] < ' ' && buf[i] != '\t') || buf[i] == 0x7f)
+            return HTTP1_BAD_START;
+    return 0;
+}
+
+static int parse_field(const unsigned char *buf, size_t at, size_t end, struct http1_head *head)
+{
+    if (buf[at] == ' ' || buf[at] == '\t')
+        return HTTP1_FOLDED_FIELD;
+    const unsigned char *colon = memchr(buf + at, ':', end - at);
+    if (!colon || !all(buf + at, (size_t)(colon - buf) - at, is_token_char))
+        return HTTP1_BAD_FIELD_NAME;
+    if (head->count == HTTP1_FIELDS_MAX)
+        return HTTP1_TOO_MANY_FIELDS;
+    size_t start = (size_t)(colon - buf) + 1;
+    for (size_t i = start; i < end; i++)
+        if ((buf[i] < ' ' && buf[i] != '\t') || buf[i] == 0x7f)
+            return HTTP1_BAD_FIELD_VALUE;
+    struct http1_field *field = &head->fields[head->count++];
+    field->name = span(at, (size_t)(colon - buf) - at);
+    while (start < end && (buf[start] == ' ' || buf[start] == '\t'))
+        start++;
+    while (end > start && (buf[end - 1] == ' ' || buf[end - 1] == '\t'))
+        end--;
+    field->value = span(start, end - start);
+    return 0;
+}
+
+static int parse_fields(const unsigned char *buf, size_t at, size_t end, struct http1_head *head)
+{
+    while (at < end) {
+        const unsigned char *feed = memchr(buf + at, '\n', end - at);
+        size_t next = (size_t)(feed - buf) + 1;
+        if (next - 2 == at)
+            return 0; /* the empty line */
+        int error = parse_field(buf, at, next - 2, head);
+        if (error)
+            return error;
+        at = next;
+    }
+    return 0;
+}
+
+static int parse_length(const unsigned char *text, size_t size, uint64_t *out)
+{
+    uint64_t value = 0;
+
+    if (size > 19 || !all(text, size, is_digit))
+        return HTTP1_BAD_LENGTH;
+    for (size_t i = 0; i < size; i++)
+        value = value * 10 + (uint64_t)(text[i] - '0');
+    *out = value;
+    return value <= INT64_MAX ? 0 : HTTP1_BAD_LENGTH;
+}
+
+/* The options of one Connection field that concern us. */
+static void read_connection(const unsigned char *text, size_t size, int *closes, int *keeps, int *flags)
+{
+    size_t at = 0;
+
+    while (at < size) {
+        const unsigned char *comma = memchr(text + at, ',', size - at);
+        size_t next = comma ? (size_t)(comma - text) : size, end = next;
+        while (at < end && (text[at] == ' ' || text[at] == '\t'))
+            at++;
+        while (end > at && (text[end - 1] == ' ' || text[end - 1] == '\t'))
+            end--;
+        *closes |= is(text + at, end - at, "close");
+        *keeps |= is(text + at, end - at, "keep-alive");
+        if (is(text + at, end - at, "upgrade"))
+            *flags |= HTTP1_WANTS_UPGRADE;
+        at = next + 1;
+    }
+}
+
+/* What the fields say of the message itself. */
+struct said {
+    int lengths, codings, chunked, hosts, closes, keeps;
+    uint64_t length;
+};
+
+static int classify(const unsigned char *buf, struct http1_head *head, struct said *said)
+{
+    for (size_t i = 0; i < head->count; i++) {
+        const unsigned char *name = buf + head->fields[i].name.at, *value = buf + head->fields[i].value.at;
+        size_t size = head->fields[i].name.size, length = head->fields[i].value.size;
+        if (is(name, size, "content-length")) {
+            if (said->lengths++ || parse_length(value, length, &said->length) != 0)
+                return HTTP1_BAD_LENGTH;
+        } else if (is(name, size, "transfer-encoding")) {
+            said->codings++;
+            said->chunked = is(value, length, "chunked");
+        } else if (is(name, size, "connection")) {
+            read_connection(value, length, &said->closes, &said->keeps, &head->flags);
+        } else if (is(name, size, "host")) {
+            if (said->hosts++ || !is_host(value, length))
+                said->hosts = 2;
+            else if (head->host.size == 0)
+                head->host = head->fields[i].value;
+        }
+    }
+    return 0;
+}
+
+/* RFC 9112 section 6.3, with nothing forgiven. */
+static int frame(enum http1_role role, struct http1_head *head, const struct said *said)
+{
+    if (said->codings && said->lengths)
+        return HTTP1_LENGTH_AND_CODING;
+    if (said->codings > 1 || (said->codings && head->minor == 0))
+        return HTTP1_BAD_CODING;
+    if (said->codings && !said->chunked)
+        return HTTP1_UNKNOWN_CODING;
+    if (role == HTTP1_RESPONSE && (head->status < 200 || head->status == 204 || head->status == 304 ||
+                                   (head->flags & HTTP1_HEAD_REQUEST)))
+        head->framing = HTTP1_NO_BODY;
+    else if (said->codings)
+        head->framing = HTTP1_CHUNKED;
+    else if (said->lengths)
+        head->framing = HTTP1_LENGTH;
+    else
+        head->framing = role == HTTP1_REQUEST ? HTTP1_NO_BODY : HTTP1_UNTIL_CLOSE;
+    head->length = said->lengths ? said->length : 0;
+    if (!said->closes && (head->minor == 1 || said->keeps) && head->framing != HTTP1_UNTIL_CLOSE)
+        head->flags |= HTTP1_KEEP_ALIVE;
+    return role == HTTP1_REQUEST && said->hosts != 1 ? HTTP1_BAD_HOST : 0;
+}
+
+long http1_head_parse(enum http1_role role, const unsigned char *buf, size_t size, struct http1_scan *scan,
+                      struct http1_head *head)
+{
+    struct said said = {0};
+    const int asked = head->flags & HTTP1_HEAD_REQUEST;
+    size_t at = 0;
+    int error = 0;
+
+    long end = find_end(buf, size, scan);
+    if (end <= 0)
+        return end;
+    memset(head, 0, offsetof(struct http1_head, fields));
+    head->flags = asked;
+    if (role != HTTP1_TRAILERS) {
+        at = (size_t)((const unsigned char *)memchr(buf, '\n', (size_t)end) - buf) + 1;
+        error = role == HTTP1_REQUEST ? parse_request_line(buf, 0, at - 2, head) : parse_status_line(buf, 0, at - 2, head);
+    }
+    if (!error)
+        error = parse_fields(buf, at, (size_t)end, head);
+    if (!error && role != HTTP1_TRAILERS)
+        error = classify(buf, head, &said);
+    if (!error && role != HTTP1_TRAILERS)
+        error = frame(role, head, &said);
+    return error ? error : end;
+}
+
+void http1_body_start(struct http1_body *body, const struct http1_head *head)
+{
+    *body = (struct http1_body){.framing = head->framing, .state = HTTP1_AT_SIZE};
+    if (head->framing == HTTP1_LENGTH)
+        body->left = head->length;
+}
+
+static int hex(unsigned char c)
+{
+    if (is_digit(c))
+        return c - '0';
+    c = lower(c);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* chunk-size [ chunk-ext ] CRLF; the extension is skipped, and may hold no control character. */
+static int parse_chunk_line(const unsigned char *line, size_t size, uint64_t *out)
+{
+    size_t i = 0;
+
+    *out = 0;
+    while (i < size && hex(line[i]) >= 0) {
+        if (i == HTTP1_CHUNK_DIGITS_MAX)
+            return HTTP1_BAD_CHUNK;
+        *out = *out * 16 + (uint64_t)hex(line[i++]);
+    }
+    if (i == 0 || (i < size && line[i] != ';'))
+        return HTTP1_BAD_CHUNK;
+    for (; i < size; i++)
+        if ((line[i] < ' ' && line[i] != '\t') || line[i] >= 0x7f)
+            return HTTP1_BAD_CHUNK;
+    return 0;
+}
+
+static int next_size(struct http1_body *body, const unsigned char *buf, size_t size, size_t *used)
+{
+    const unsigned char *feed = memchr(buf, '\n', size < HTTP1_CHUNK_LINE_MAX ? size : HTTP1_CHUNK_LINE_MAX);
+
+    if (!feed)
+        return size >= HTTP1_CHUNK_LINE_MAX ? HTTP1_BAD_CHUNK : HTTP1_NEED_MORE;
+    size_t line = (size_t)(feed - buf);
+    if (line == 0 || buf[line - 1] != '\r')
+        return HTTP1_BAD_CHUNK;
+    int error = parse_chunk_line(buf, line - 1, &body->left);
+    if (error)
+        return error;
+    *used += line + 1;
+    body->state = body->left ? HTTP1_AT_DATA : HTTP1_AT_TRAILERS;
+    return HTTP1_DATA;
+}
+
+static int next_data(struct http1_body *body, size_t at, size_t size, size_t *used, struct http1_span *data)
+{
+    if (size == 0)
+        return HTTP1_NEED_MORE;
+    if (size > body->left)
+        size = (size_t)body->left;
+    body->left -= size;
+    *data = span(at, size);
+    *used += size;
+    return HTTP1_DATA;
+}
+
+static int next_chunked(struct http1_body *body, const unsigned char *buf, size_t size, size_t *used,
+                        struct http1_span *data)
+{
+    for (;;) {
+        const unsigned char *rest = buf + *used;
+        size_t left = size - *used;
+        int event;
+        switch (body->state) {
+        case HTTP1_AT_SIZE:
+            event = next_size(body, rest, left, used);
+            if (event != HTTP1_DATA)
+                return event;
+            break;
+        case HTTP1_AT_DATA:
+            event = next_data(body, *used, left, used, data);
+            if (body->left == 0)
+                body->state = HTTP1_AT_DATA_END;
+            return event;
+        case HTTP1_AT_DATA_END:
+            if ((left > 0 && rest[0] != '\r') || (left > 1 && rest[1] != '\n'))
+                return HTTP1_BAD_CHUNK;
+            if (left < 2)
+                return HTTP1_NEED_MORE;
+            *used += 2;
+            body->state = HTTP1_AT_SIZE;
+            break;
+        default:
+            return HTTP1_TRAILERS_FOLLOW;
+        }
+    }
+}
+
+int http1_body_next(struct http1_body *body, const unsigned char *buf, size_t size, size_t *used,
+                    struct http1_span *data)
+{
+    *used = 0;
+    switch (body->framing) {
+    case HTTP1_CHUNKED:
+        return next_chunked(body, buf, size, used, data);
+    case HTTP1_LENGTH:
+        return body->left ? next_data(body, 0, size, used, data) : HTTP1_AT_END;
+    case HTTP1_UNTIL_CLOSE:
+        body->left = size;
+        return next_data(body, 0, size, used, data);
+    default:
+        return HTTP1_AT_END;
+    }
+}

@@ -1,0 +1,102 @@
+/* Strict HTTP/1 heads and bodies, both roles: bytes in, spans out (RFC 9112).  Pure: no allocation, no system call, no
+ * global that changes.  The caller keeps the bytes; a call with more of them goes on where the last one stopped, and any
+ * split of the input gives the same result.  There is no second parser: who forwards must not read a message in another
+ * way than who answers it. */
+#ifndef LOCALD_HTTP1_H
+#define LOCALD_HTTP1_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    HTTP1_HEAD_MAX = 32768,   /* bytes of a head, or of trailers: as Apache's and Node's order of size */
+    HTTP1_FIELDS_MAX = 100,   /* Apache's LimitRequestFields */
+    HTTP1_TARGET_MAX = 16384, /* twice RFC 9112's recommended 8000 */
+    HTTP1_CHUNK_LINE_MAX = 256,
+    HTTP1_CHUNK_DIGITS_MAX = 15, /* of 16 hexadecimal ones: a size never overflows int64_t */
+};
+
+/* What is wrong, one code for each rule. */
+enum http1_error {
+    HTTP1_BARE_LF = -1,
+    HTTP1_BAD_START = -2,
+    HTTP1_BAD_METHOD = -3,
+    HTTP1_BAD_TARGET = -4,
+    HTTP1_BAD_VERSION = -5,
+    HTTP1_OTHER_VERSION = -6,
+    HTTP1_BAD_STATUS = -7,
+    HTTP1_BAD_FIELD_NAME = -8,
+    HTTP1_BAD_FIELD_VALUE = -9,
+    HTTP1_FOLDED_FIELD = -10,
+    HTTP1_TOO_MANY_FIELDS = -11,
+    HTTP1_HEAD_TOO_LARGE = -12,
+    HTTP1_TARGET_TOO_LONG = -13,
+    HTTP1_BAD_LENGTH = -14,
+    HTTP1_LENGTH_AND_CODING = -15,
+    HTTP1_BAD_CODING = -16,
+    HTTP1_UNKNOWN_CODING = -17,
+    HTTP1_BAD_HOST = -18,
+    HTTP1_BAD_CHUNK = -19,
+    HTTP1_LAST = -19,
+};
+
+struct http1_error_info {
+    int status; /* what a server answers */
+    const char *text;
+};
+const struct http1_error_info *http1_explain(int error);
+
+struct http1_span {
+    uint32_t at, size;
+};
+
+struct http1_field {
+    struct http1_span name, value;
+};
+
+enum http1_role { HTTP1_REQUEST, HTTP1_RESPONSE, HTTP1_TRAILERS };
+enum http1_framing { HTTP1_NO_BODY, HTTP1_LENGTH, HTTP1_CHUNKED, HTTP1_UNTIL_CLOSE };
+enum http1_flag {
+    HTTP1_KEEP_ALIVE = 1,
+    HTTP1_WANTS_UPGRADE = 2, /* "upgrade" is among the Connection options */
+    HTTP1_HEAD_REQUEST = 4,
+};
+
+struct http1_head {
+    struct http1_span method, target; /* of a request; target without scheme and authority; may be empty for "/" */
+    struct http1_span host;           /* the authority of the target, else the Host field */
+    struct http1_span reason;         /* of a response */
+    int status, minor;
+    int flags;
+    enum http1_framing framing;
+    uint64_t length; /* with HTTP1_LENGTH */
+    size_t count;
+    struct http1_field fields[HTTP1_FIELDS_MAX];
+};
+
+/* Where the search for the end of a head stands; zero it for each new head. */
+struct http1_scan {
+    size_t seen, line;
+};
+
+/* The length of the head at the start of buf once all of it is there, 0 while it is not, or an error.  For a response,
+ * head->flags must hold HTTP1_HEAD_REQUEST, or nothing, before the call. */
+long http1_head_parse(enum http1_role role, const unsigned char *buf, size_t size, struct http1_scan *scan,
+                      struct http1_head *head);
+
+struct http1_body {
+    enum http1_framing framing;
+    enum { HTTP1_AT_SIZE, HTTP1_AT_DATA, HTTP1_AT_DATA_END, HTTP1_AT_TRAILERS } state;
+    uint64_t left;
+};
+
+void http1_body_start(struct http1_body *body, const struct http1_head *head);
+
+enum http1_event { HTTP1_NEED_MORE, HTTP1_DATA, HTTP1_AT_END, HTTP1_TRAILERS_FOLLOW };
+
+/* The next event of a body.  *used bytes of buf are done with; *data is the span of HTTP1_DATA.  Before HTTP1_AT_END of a
+ * chunked body comes HTTP1_TRAILERS_FOLLOW: a head in the role of HTTP1_TRAILERS, perhaps empty.  Or an error. */
+int http1_body_next(struct http1_body *body, const unsigned char *buf, size_t size, size_t *used,
+                    struct http1_span *data);
+
+#endif

@@ -1,0 +1,69 @@
+/* macOS: there are no capabilities, so root is set aside first, taken up for bind() alone, and then given up for good.
+ * setuid(2), getpeereid(3).  XNU's setuid() sets all three ids only while the effective one is 0. */
+#include "os.h"
+
+#include <fcntl.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+const char os_policy_folder[] = "/private/etc/locald";
+const int os_nofollow = O_NOFOLLOW_ANY;
+
+int os_drop(void)
+{
+    const uid_t uid = getuid();
+    const gid_t gid = getgid();
+    const int power = uid != 0 && geteuid() == 0;
+
+    if (setegid(gid) != 0 || seteuid(uid) != 0 || geteuid() != uid || getegid() != gid)
+        return -1;
+    if (power)
+        return 1;
+    /* No root to come back to: whatever else the program file gave goes at once. */
+    return setgid(gid) == 0 && setuid(uid) == 0 && geteuid() == uid && getegid() == gid ? 0 : -1;
+}
+
+int os_bind(int fd, const struct sockaddr *address, socklen_t size)
+{
+    if (seteuid(0) != 0)
+        return -1;
+    /* Whatever came of it, root goes now: os_renounce() ends it for good. */
+    const int result = bind(fd, address, size);
+    return os_renounce() == 0 ? result : -1;
+}
+
+int os_renounce(void)
+{
+    const uid_t uid = getuid();
+    const gid_t gid = getgid();
+
+    if (geteuid() == 0 && (setgid(gid) != 0 || setuid(uid) != 0))
+        return -1;
+    if (getuid() != uid || geteuid() != uid || getgid() != gid || getegid() != gid)
+        return -1;
+    return seteuid(0) == 0 ? -1 : 0;
+}
+
+int os_confine(void)
+{
+    return 0; /* macOS has no stable filter for system calls */
+}
+
+int os_is_stream_of(int fd, uid_t uid)
+{
+    struct sockaddr_un name;
+    int type, listening;
+    uid_t peer;
+    gid_t group;
+    socklen_t size = sizeof name;
+
+    if (getsockname(fd, (struct sockaddr *)&name, &size) != 0 || size < 2 || name.sun_family != AF_UNIX)
+        return 0;
+    size = sizeof type;
+    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type != SOCK_STREAM)
+        return 0;
+    size = sizeof listening;
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) != 0 || listening)
+        return 0;
+    return getpeereid(fd, &peer, &group) == 0 && peer == uid;
+}

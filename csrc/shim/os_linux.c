@@ -1,0 +1,158 @@
+/* Linux: all ids become the caller's at once, and one capability is kept until the port is bound.
+ * capabilities(7), prctl(2), seccomp(2). */
+#include "os.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#if defined(__x86_64__)
+#define ARCH AUDIT_ARCH_X86_64
+#elif defined(__aarch64__)
+#define ARCH AUDIT_ARCH_AARCH64
+#elif defined(__riscv) && __riscv_xlen == 64
+#define ARCH AUDIT_ARCH_RISCV64
+#else
+#error "locald-shim supports x86_64, aarch64 and riscv64: name your architecture here, and its system calls below"
+#endif
+
+const char os_policy_folder[] = "/etc/locald";
+const int os_nofollow = O_NOFOLLOW;
+
+static const uint64_t BIND_ONLY = UINT64_C(1) << CAP_NET_BIND_SERVICE;
+static const uint64_t SETPCAP = UINT64_C(1) << CAP_SETPCAP;
+
+struct caps {
+    uint64_t effective, permitted, inheritable;
+};
+
+static int caps_get(struct caps *out)
+{
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2];
+
+    if (syscall(SYS_capget, &head, data) != 0)
+        return -1;
+    out->effective = data[0].effective | (uint64_t)data[1].effective << 32;
+    out->permitted = data[0].permitted | (uint64_t)data[1].permitted << 32;
+    out->inheritable = data[0].inheritable | (uint64_t)data[1].inheritable << 32;
+    return 0;
+}
+
+/* Sets effective and permitted to keep, inheritable to nothing, and proves it. */
+static int caps_keep(uint64_t keep)
+{
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2] = {
+        {.effective = (uint32_t)keep, .permitted = (uint32_t)keep},
+        {.effective = (uint32_t)(keep >> 32), .permitted = (uint32_t)(keep >> 32)},
+    };
+    struct caps now;
+
+    if (syscall(SYS_capset, &head, data) != 0 || caps_get(&now) != 0)
+        return -1;
+    return now.effective == keep && now.permitted == keep && now.inheritable == 0 ? 0 : -1;
+}
+
+/* Not without CAP_SETPCAP, which a file capability does not bring; no_new_privs, below, says the same once more. */
+static void drop_bounding_set(void)
+{
+    for (unsigned long cap = 0; cap < 64; cap++)
+        (void)prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
+}
+
+/* An unchecked drop once bound as root, when setresuid was made to fail: so ask, and then try to get it back. */
+static int is_dropped(uid_t uid, gid_t gid)
+{
+    uid_t r, e, s;
+    gid_t rg, eg, sg;
+
+    if (getresuid(&r, &e, &s) != 0 || r != uid || e != uid || s != uid)
+        return 0;
+    if (getresgid(&rg, &eg, &sg) != 0 || rg != gid || eg != gid || sg != gid)
+        return 0;
+    if (uid != 0 && (setuid(0) == 0 || geteuid() != uid))
+        return 0;
+    return prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1;
+}
+
+int os_drop(void)
+{
+    const uid_t uid = getuid(), euid = geteuid();
+    const gid_t gid = getgid();
+    struct caps had;
+
+    if (caps_get(&had) != 0)
+        return -1;
+    /* Real root needs no helper and gets none; a file capability must be the only one. */
+    const int power = uid != 0 && (had.permitted & BIND_ONLY) != 0;
+    if (power && euid == uid && had.permitted != BIND_ONLY)
+        return -1;
+    if (had.effective & SETPCAP)
+        drop_bounding_set();
+    if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0 || setresgid(gid, gid, gid) != 0 || setresuid(uid, uid, uid) != 0)
+        return -1;
+    if (caps_keep(power ? BIND_ONLY : 0) != 0)
+        return -1;
+    if (prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) != 0 || prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0)
+        return -1;
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || !is_dropped(uid, gid))
+        return -1;
+    return power;
+}
+
+int os_bind(int fd, const struct sockaddr *address, socklen_t size)
+{
+    return bind(fd, address, size);
+}
+
+int os_renounce(void)
+{
+    return caps_keep(0);
+}
+
+int os_confine(void)
+{
+#define ALLOW(nr) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, nr, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
+    static struct sock_filter rules[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ARCH, 1, 0),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        ALLOW(SYS_sendmsg),
+        ALLOW(SYS_read),
+        ALLOW(SYS_exit_group),
+        ALLOW(SYS_rt_sigreturn),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+    };
+    struct sock_fprog filter = {.len = sizeof rules / sizeof *rules, .filter = rules};
+
+    return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter, 0, 0);
+}
+
+int os_is_stream_of(int fd, uid_t uid)
+{
+    int domain, type, listening;
+    struct ucred peer;
+    socklen_t size = sizeof domain;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) != 0 || domain != AF_UNIX)
+        return 0;
+    size = sizeof type;
+    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type != SOCK_STREAM)
+        return 0;
+    size = sizeof listening;
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) != 0 || listening)
+        return 0;
+    size = sizeof peer;
+    /* Of a socket that is not connected: pid 0 and uid (uid_t)-1. */
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && size == sizeof peer && peer.uid == uid;
+}

@@ -1,0 +1,73 @@
+"""locald: clean URLs for local development on the real ports, and nothing of it runs as root.
+
+    >>> import locald
+    >>> listener = locald.bind(80)      # an ordinary socket.socket, had without being root
+
+The rooms, and who may enter them (tests/test_layout.py keeps it so):
+
+    errors      every failure a user can see, and the exit codes
+    paths       where things live
+    fdpass      SCM_RIGHTS, a thin skin over csrc/fdpass.c
+    shim        bind(): finds, verifies and calls the setuid helper (csrc/shim)
+    cli/        the commands; the only writer to the terminal
+    control/    the Unix socket between the commands and the daemon
+    daemon      builds the rooms, connects them, owns start and stop
+    aliases     routes that outlive the daemon, kept in a file
+    proxy/      Host header to upstream: server, connection, http1, headers, routes, upstream, pages
+    supervisor/ the processes we start: in the foreground for `locald run`, and their end
+    setup/      what runs as root, once, by `sudo locald-setup`; nothing else does
+
+Rooms never import rooms: daemon.py hands one room's callables to another.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from locald.errors import (
+    AddressUnavailable,
+    BindError,
+    BindTimeout,
+    LocaldError,
+    NotInstalled,
+    NotPrivileged,
+    Outdated,
+    PolicyUnusable,
+    PortDenied,
+    PortInUse,
+    ShimFailed,
+)
+
+if TYPE_CHECKING:
+    from locald.shim import bind
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AddressUnavailable",
+    "BindError",
+    "BindTimeout",
+    "LocaldError",
+    "NotInstalled",
+    "NotPrivileged",
+    "Outdated",
+    "PolicyUnusable",
+    "PortDenied",
+    "PortInUse",
+    "ShimFailed",
+    "__version__",
+    "bind",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # Lazy, so that `import locald` costs a few milliseconds and loads no socket module.
+    if name == "bind":
+        from locald.shim import bind  # noqa: PLC0415
+
+        return bind
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,5 @@
+"""python -m locald: the program `locald`."""
+
+from locald.cli import main
+
+main()

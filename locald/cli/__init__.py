@@ -1,0 +1,91 @@
+"""The commands.  Each file is one verb; nothing else writes to the terminal.
+
+run      run a command behind a name
+status   what is running, and where
+alias    a name for a server that is already running
+daemon   start, stop, restart, status, logs
+admin    setup: the same as locald-setup
+names    which name an app gets
+output   errors, hints and tables as people read them
+places   the paths of this user, from the environment of this process
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+
+import click
+
+import locald
+from locald.cli.output import fail
+from locald.errors import Exit, LocaldError
+
+__all__ = ["locald_command", "main"]
+
+
+class LazyGroup(click.Group):
+    """A group that imports a verb when it is needed: `locald status` must not pay for `locald run`."""
+
+    VERBS = {
+        "run": "Run a command behind a name.",
+        "status": "Show what is running, and where.",
+        "alias": "Name a server that is already running.",
+        "daemon": "Start, stop and look at the daemon.",
+        "admin": "Set up the machine (needs root).",
+    }
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.VERBS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in self.VERBS:
+            return None
+        command: click.Command = import_module(f"locald.cli.{name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(self.VERBS.items()))
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(locald.__version__, prog_name="locald", message="%(prog)s %(version)s")
+def locald_command() -> None:
+    """Clean URLs for local development, on the real ports, with nothing running as root.
+
+    \b
+    First, once:   sudo locald-setup
+    Then:          locald run -- npm run dev
+                   locald run --name api -- python -m http.server '$PORT'
+
+    The app answers at http://NAME.localhost/ for as long as the command runs.
+    """
+
+
+def main() -> None:
+    """The program `locald`.  Every failure becomes a message, a hint and a documented exit code."""
+    try:
+        code = locald_command.main(prog_name="locald", standalone_mode=False)
+    except LocaldError as error:
+        code = fail(error)
+    except click.ClickException as error:
+        error.show()
+        code = Exit.USAGE if isinstance(error, click.UsageError) else Exit.FAILED
+    except (click.Abort, KeyboardInterrupt):
+        code = Exit.SIGNALLED + 2  # SIGINT
+    except BrokenPipeError:
+        # The reader of our output went away (a pager, head): nothing is wrong.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = Exit.SIGNALLED + 13  # SIGPIPE
+    except Exception as error:
+        if os.environ.get("LOCALD_DEBUG"):
+            raise
+        code = fail(
+            LocaldError(
+                f"a bug in locald: {type(error).__name__}: {error}",
+                "LOCALD_DEBUG=1 and the same command show where; please report it",
+            )
+        )
+    sys.exit(code)

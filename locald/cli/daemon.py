@@ -1,0 +1,125 @@
+"""locald daemon: start, stop, restart, status, logs."""
+
+from __future__ import annotations
+
+import os
+import signal
+from importlib import import_module
+from pathlib import Path
+
+import click
+
+from locald.cli import status as status_verb
+from locald.cli.output import note
+from locald.cli.places import places
+from locald.control.client import NotRunning, VersionMismatch, connect
+from locald.control.launch import launch
+from locald.control.lock import wait_until_free
+from locald.control.messages import Done, Report, Status, Stop
+from locald.errors import DaemonError, Exit, LocaldError
+
+__all__ = ["command"]
+
+STOP_S = 15.0  # the daemon drains, then gives orphans 5 seconds
+
+http_port_option = click.option(
+    "--http-port",
+    type=click.IntRange(1, 65535),
+    default=None,
+    metavar="PORT",
+    help="Serve on PORT instead of 80.  Then every URL says so: http://NAME.localhost:PORT/",
+)
+
+
+@click.group("daemon")
+def command() -> None:
+    """Start, stop and look at the daemon.  Other commands start it when they need it."""
+
+
+@command.command()
+@http_port_option
+@click.option("--foreground", is_flag=True, help="Stay in the foreground, and log to stderr.")
+@click.option("--allow-root", is_flag=True, help="Run even as root (a container that has nobody else).")
+def start(http_port: int | None, foreground: bool, allow_root: bool) -> int:
+    """Start the daemon."""
+    if foreground:
+        serve = import_module("locald.daemon").serve
+        code: int = serve(http_port or 80, allow_root)
+        return code
+    _start(http_port, allow_root)
+    return Exit.OK
+
+
+@command.command()
+def stop() -> int:
+    """Stop the daemon.  Apps that `locald run` started go on, without their URLs."""
+    try:
+        pid = _stop(restart=False)
+    except NotRunning:
+        note("the daemon is not running")
+        return Exit.OK
+    click.echo(f"stopped (pid {pid})")
+    return Exit.OK
+
+
+@command.command()
+@http_port_option
+def restart(http_port: int | None) -> int:
+    """Stop the daemon if it runs, and start it on the same port.  Running apps keep their URLs."""
+    root = False
+    try:
+        with connect(places()) as client:
+            report = client.request(Status(), Report)
+            http_port = http_port or report.http_port
+            root = os.geteuid() == 0  # then it was allowed before
+        _stop(restart=True)
+    except VersionMismatch:
+        _stop(restart=True)
+    except NotRunning:
+        pass
+    _start(http_port, root)
+    return Exit.OK
+
+
+@command.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def status(as_json: bool) -> int:
+    """Show the daemon itself.  Exit code 3 if it does not run."""
+    return status_verb.show(as_json, with_apps=False)
+
+
+@command.command()
+@click.option("-n", "--lines", type=click.IntRange(1), default=200, show_default=True, help="How many lines.")
+def logs(lines: int) -> int:
+    """Print the end of the daemon's log."""
+    path = Path(places().log)
+    try:
+        text = path.read_text(errors="replace").splitlines()
+    except FileNotFoundError:
+        raise LocaldError(f"there is no log yet: {path}", "locald daemon start") from None
+    click.echo("\n".join(text[-lines:]))
+    return Exit.OK
+
+
+def _start(http_port: int | None, allow_root: bool) -> None:
+    options = [f"--http-port={http_port}"] if http_port else []
+    if allow_root:
+        options.append("--allow-root")
+    launch(places(), options)
+    status_verb.show(as_json=False, with_apps=False)
+
+
+def _stop(restart: bool) -> int:
+    """End the daemon, and return its pid once it is gone."""
+    paths = places()
+    try:
+        with connect(paths) as client:
+            pid = client.request(Status(), Report).pid
+            client.request(Stop(restart), Done)
+    except VersionMismatch as other:
+        # It speaks another language; signals have not changed.
+        pid = other.pid
+        os.kill(pid, signal.SIGTERM)
+    if not wait_until_free(Path(paths.lock), STOP_S):
+        raise DaemonError(f"the daemon (pid {pid}) did not end within {STOP_S:.0f} seconds", f"kill -9 {pid}")
+    return pid

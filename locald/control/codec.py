@@ -1,0 +1,43 @@
+"""Messages <-> lines of JSON.  [pure]"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import msgspec
+
+from locald.control.messages import Reply, Request
+from locald.errors import LocaldError
+
+__all__ = ["MAX_LINE", "decode_reply", "decode_request", "encode"]
+
+MAX_LINE = 1 << 20  # bytes; a report of some thousand apps, and ours to choose
+
+_encoder = msgspec.json.Encoder()
+_requests: msgspec.json.Decoder[object] = msgspec.json.Decoder(Request)
+_replies: msgspec.json.Decoder[object] = msgspec.json.Decoder(Reply)
+
+
+def encode(message: msgspec.Struct) -> bytes:
+    """One message as one line."""
+    return _encoder.encode(message) + b"\n"
+
+
+def decode_request(line: bytes) -> Request:
+    """A command's line.  Raises LocaldError when it is none."""
+    return cast(Request, _decode(_requests, line))
+
+
+def decode_reply(line: bytes) -> Reply:
+    """The daemon's line.  Raises LocaldError when it is none."""
+    return cast(Reply, _decode(_replies, line))
+
+
+def _decode(decoder: msgspec.json.Decoder[object], line: bytes) -> object:
+    try:
+        return decoder.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise LocaldError(
+            f"a message on the control socket was not understood: {error}",
+            "locald and its daemon may be of different versions: locald daemon restart",
+        ) from None

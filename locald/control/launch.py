@@ -1,0 +1,78 @@
+"""Start the daemon in the background, and hear how that went."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from locald.control.client import Client, NotRunning, connect
+from locald.control.codec import decode_reply
+from locald.control.lock import make_private
+from locald.control.messages import Failure, Hello
+from locald.errors import DaemonError, LocaldError
+from locald.paths import Paths
+
+__all__ = ["ensure", "launch"]
+
+LOG_LIMIT = 5 << 20  # bytes; one older log is kept beside it
+
+
+def ensure(paths: Paths) -> Client:
+    """A conversation with the daemon, which is started if it does not run."""
+    try:
+        return connect(paths)
+    except NotRunning:
+        pass
+    try:
+        launch(paths)
+    except DaemonError:
+        # Another command may have been a moment faster: then its daemon is as good.
+        try:
+            return connect(paths)
+        except NotRunning:
+            pass
+        raise
+    return connect(paths)
+
+
+def launch(paths: Paths, options: Sequence[str] = ()) -> Hello:
+    """Start the daemon and return its greeting, once it serves.  Raises the LocaldError that stopped it."""
+    read_end, write_end = os.pipe()
+    with os.fdopen(read_end, "rb") as ready:
+        try:
+            with _open_log(Path(paths.log)) as log:
+                # -P: the folder we are called in must not be searched for a package named locald.
+                # The child forks once more and ends, so that the daemon is no child of a command's.
+                subprocess.run(  # noqa: S603
+                    [sys.executable, "-P", "-m", "locald.daemon", "--detach", str(write_end), *options],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    cwd="/",
+                    start_new_session=True,
+                    pass_fds=(write_end,),
+                    check=False,
+                )
+        finally:
+            os.close(write_end)
+        line = ready.readline()
+    answer = decode_reply(line) if line else None
+    if isinstance(answer, Failure):
+        raise LocaldError(answer.message, answer.hint, answer.exit_code)
+    if not isinstance(answer, Hello):
+        raise DaemonError("the daemon ended before it was ready", f"see why: tail {paths.log}")
+    return answer
+
+
+def _open_log(path: Path) -> BinaryIO:
+    make_private(path.parent)
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    if os.fstat(fd).st_size > LOG_LIMIT:
+        path.rename(path.with_name(path.name + ".1"))
+        os.close(fd)
+        return _open_log(path)
+    return os.fdopen(fd, "ab")

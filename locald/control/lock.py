@@ -1,0 +1,77 @@
+"""The one daemon of this user: who holds the lock, and where it listens.
+
+The lock is an flock(2) on a file in the state folder; the system lets go of it when the holder dies, so
+it is never stale.  The file's text says where the holder's socket is: a command that runs in another
+session, with another runtime folder, finds it all the same.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from pathlib import Path
+
+from locald.errors import DaemonError, LocaldError
+
+__all__ = ["hold", "make_private", "socket_of_holder", "wait_until_free"]
+
+
+def hold(lock: Path, socket: Path) -> int:
+    """Take the lock and return its descriptor, to be kept open for life.  Raises DaemonError when it is held."""
+    make_private(lock.parent)
+    fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{socket}\n".encode(), 0)
+    except BlockingIOError:
+        os.close(fd)
+        raise DaemonError("the daemon is already running", "locald daemon status") from None
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
+
+
+def socket_of_holder(lock: Path) -> Path | None:
+    """Where the last holder of the lock listened, if there ever was one."""
+    try:
+        text = lock.read_text()
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise LocaldError(f"{lock} cannot be read: {error}", f"rm {lock}") from None
+    return Path(text.removesuffix("\n")) if text.startswith("/") and text.endswith("\n") else None
+
+
+def wait_until_free(lock: Path, seconds: float) -> bool:
+    """Whether the holder let go of the lock, which is its last act, within that time."""
+    deadline = time.monotonic() + seconds
+    with lock.open("rb") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    return False
+                time.sleep(0.01)  # flock(2) has no time limit of its own
+            else:
+                return True
+
+
+def make_private(folder: Path) -> None:
+    """Make the folder, or take what is there if it is this user's; nobody else may look inside."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        seen = os.fstat(fd)
+        if seen.st_uid != os.geteuid():
+            raise LocaldError(
+                f"{folder} belongs to uid {seen.st_uid}, not to you (uid {os.geteuid()})",
+                "remove it, or point XDG_RUNTIME_DIR and XDG_STATE_HOME at folders of your own",
+            )
+        if seen.st_mode & 0o077:
+            os.fchmod(fd, 0o700)
+    finally:
+        os.close(fd)

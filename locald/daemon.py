@@ -1,0 +1,328 @@
+"""The daemon: builds the rooms, connects them with callables, owns the order of start and stop.
+
+Run by the control room's launch (`--detach FD`: into the background, the outcome told on FD) or by
+`locald daemon start --foreground`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import resource
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvloop
+
+import locald
+from locald import shim
+from locald.aliases import Aliases
+from locald.control import lock
+from locald.control.codec import encode
+from locald.control.messages import (
+    PROTOCOL,
+    AddAlias,
+    App,
+    Done,
+    Ended,
+    Failure,
+    Hello,
+    Register,
+    Registered,
+    RemoveAlias,
+    Reply,
+    Report,
+    Request,
+    Started,
+    Status,
+    Stop,
+    Stopping,
+)
+from locald.control.server import ControlServer, Session
+from locald.errors import AddressUnavailable, Exit, LocaldError, NameTaken
+from locald.paths import Paths, find
+from locald.proxy.routes import Route, Routes, Target
+from locald.proxy.server import Proxy
+from locald.supervisor.orphans import end_group
+from locald.supervisor.ports import free_port
+
+__all__ = ["Daemon", "main"]
+
+log = logging.getLogger("locald")
+
+HTTP_PORT = 80
+DRAIN_S = 2.0  # open requests get this long when the daemon stops; tunnels (hot reload) are then cut
+ADDRESSES = ("127.0.0.1", "::1")
+
+
+@dataclass(slots=True)
+class Running:
+    """An app that `locald run` has registered, while its connection is open."""
+
+    request: Register
+    port: int
+    since: float
+    process: Started | None = None
+
+
+class Daemon:
+    """One user's daemon.  ``ready`` is called with a greeting once it serves."""
+
+    def __init__(self, paths: Paths, http_port: int = HTTP_PORT) -> None:
+        self.hello = Hello(PROTOCOL, locald.__version__, os.getpid())
+        self._paths = paths
+        self._http_port = http_port
+        self._since = time.time()
+        self._notes: list[str] = []
+        self._addresses: list[str] = []
+        self._routes = Routes()
+        self._running: dict[Session, Running] = {}
+        self._endings: set[asyncio.Task[None]] = set()
+        self._stop = asyncio.Event()
+        self._restart = False
+
+    async def run(self, ready: Callable[[Hello], None]) -> None:
+        """Serve until told to stop.  Raises LocaldError when it cannot start; then nothing is left behind."""
+        socket_path = Path(self._paths.socket)
+        held = lock.hold(Path(self._paths.lock), socket_path)
+        try:
+            listeners = self._bind()
+            self._load_aliases()
+            proxy = self._proxy = Proxy(self._routes, port=self._http_port, logger=logging.getLogger("locald.proxy"))
+            control = ControlServer(socket_path, self.hello, self._dispatch, self._closed)
+            try:
+                for listener in listeners:
+                    await proxy.serve(listener)
+                await control.start()
+                self._catch_signals()
+                log.info("serving %s", ", ".join(self._addresses))
+                ready(self.hello)
+                await self._stop.wait()
+            finally:
+                log.info("stopping")
+                control.broadcast(Stopping(self._restart))
+                await proxy.close(DRAIN_S)
+                await control.close()
+                await asyncio.gather(*self._endings)
+        finally:
+            os.close(held)
+
+    def _bind(self) -> list[socket.socket]:
+        """The listeners, on both loopback addresses; a machine without IPv6 goes on with IPv4."""
+        listeners: list[socket.socket] = []
+        try:
+            for address in ADDRESSES:
+                try:
+                    listeners.append(shim.bind(self._http_port, address))
+                except AddressUnavailable as error:
+                    if not listeners:
+                        raise
+                    self._notes.append(f"{error.message}: serving IPv4 only")
+                    log.warning("%s", self._notes[-1])
+                    continue
+                shown = f"[{address}]" if ":" in address else address
+                self._addresses.append(f"{shown}:{self._http_port}")
+        except BaseException:
+            for listener in listeners:
+                listener.close()
+            raise
+        return listeners
+
+    def _load_aliases(self) -> None:
+        self._aliases = Aliases(Path(self._paths.aliases))
+        if self._aliases.note:
+            self._notes.append(self._aliases.note)
+            log.error("%s", self._aliases.note)
+        for name, port in self._aliases:
+            self._routes.add(_route(name, port, "alias"))
+
+    def _catch_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+
+    # What the control socket asks for.
+
+    async def _dispatch(self, session: Session, request: Request) -> Reply | None:
+        match request:
+            case Status():
+                return self._report()
+            case Register():
+                return self._register(session, request)
+            case Started():
+                if session in self._running:
+                    self._running[session].process = request
+                return None
+            case Ended():
+                self._release(session)
+                return None
+            case AddAlias(name, port):
+                return self._add_alias(name, port)
+            case RemoveAlias(name):
+                return self._remove_alias(name)
+            case Stop(restart):
+                self._restart = restart
+                self._stop.set()
+                return Done()
+
+    def _register(self, session: Session, request: Register) -> Registered:
+        if session in self._running:
+            raise LocaldError("this connection has an app already")
+        self._refuse_taken(request.name)
+        port = request.port or free_port({app.port for app in self._running.values()})
+        detail = f"{' '.join(request.command)}   in {request.directory}"
+        self._routes.add(_route(request.name, port, detail))
+        self._running[session] = Running(request, port, time.time())
+        log.info("%s -> port %d (%s)", request.name, port, detail)
+        return Registered(request.name, self._url(request.name), port)
+
+    def _add_alias(self, name: str, port: int) -> Registered:
+        if name in self._aliases:
+            self._routes.remove(name)
+        self._refuse_taken(name)
+        self._routes.add(_route(name, port, "alias"))
+        self._aliases.add(name, port)
+        return Registered(name, self._url(name), port)
+
+    def _remove_alias(self, name: str) -> Done:
+        if name not in self._aliases:
+            raise LocaldError(f"there is no alias {name}", "locald status")
+        self._aliases.remove(name)
+        self._routes.remove(name)
+        return Done()
+
+    def _refuse_taken(self, name: str) -> None:
+        for app in self._running.values():
+            if app.request.name == name:
+                raise NameTaken(
+                    f"the name {name} is taken: {' '.join(app.request.command)} in {app.request.directory}",
+                    "choose another: locald run --name NAME -- CMD",
+                )
+        if name in self._aliases:
+            raise NameTaken(
+                f"the name {name} is taken by an alias",
+                f"locald alias --remove {name}, or choose another: locald run --name NAME -- CMD",
+            )
+
+    def _closed(self, session: Session) -> None:
+        """The connection of a command is gone; if its app was still running, its owner was killed."""
+        app = self._release(session)
+        if app is not None and app.process is not None and not self._stop.is_set():
+            task = asyncio.get_running_loop().create_task(end_group(app.process.pid, app.process.created))
+            self._endings.add(task)
+            task.add_done_callback(self._endings.discard)
+
+    def _release(self, session: Session) -> Running | None:
+        app = self._running.pop(session, None)
+        if app is not None:
+            self._routes.remove(app.request.name)
+            log.info("%s is gone", app.request.name)
+        return app
+
+    def _report(self) -> Report:
+        apps = [
+            App(
+                name=app.request.name,
+                url=self._url(app.request.name),
+                kind="run",
+                port=app.port,
+                pid=app.process.pid if app.process else None,
+                since=app.since,
+                directory=app.request.directory,
+                command=app.request.command,
+            )
+            for app in self._running.values()
+        ]
+        apps += [App(name, self._url(name), "alias", port, None, 0.0, "", []) for name, port in self._aliases]
+        return Report(
+            version=self.hello.version,
+            pid=self.hello.pid,
+            since=self._since,
+            http_port=self._http_port,
+            addresses=self._addresses,
+            connections=self._proxy.connections,
+            notes=self._notes,
+            apps=sorted(apps, key=lambda app: app.name),
+        )
+
+    def _url(self, name: str) -> str:
+        port = "" if self._http_port == HTTP_PORT else f":{self._http_port}"
+        return f"http://{name}.localhost{port}/"
+
+
+def _route(name: str, port: int, detail: str) -> Route:
+    # Dev servers listen on one loopback address or the other, and do not say which.
+    return Route(name, (Target("127.0.0.1", port), Target("::1", port)), detail)
+
+
+def main() -> None:
+    """Start as launch.py asks; the outcome goes to the descriptor it gave."""
+    parser = argparse.ArgumentParser(prog="python -m locald.daemon")
+    parser.add_argument("--detach", type=int, metavar="FD")
+    parser.add_argument("--http-port", type=int, default=HTTP_PORT)
+    parser.add_argument("--allow-root", action="store_true")
+    options = parser.parse_args()
+    if options.detach is not None:
+        if os.fork():
+            os._exit(0)
+        os.set_inheritable(options.detach, False)
+    sys.exit(serve(options.http_port, options.allow_root, options.detach))
+
+
+def serve(http_port: int, allow_root: bool, outcome: int | None = None) -> int:
+    """Run a daemon in this process until it ends; its exit code.  ``outcome`` is a descriptor to write to."""
+
+    def tell(message: Hello | Failure) -> None:
+        if outcome is not None:
+            with contextlib.suppress(BrokenPipeError):  # whoever started us was killed: serve all the same
+                os.write(outcome, encode(message))
+            os.close(outcome)
+
+    os.umask(0o077)
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
+    try:
+        _refuse_root(allow_root)
+        _raise_descriptor_limit()
+        uvloop.run(_run(http_port, tell))
+    except LocaldError as error:
+        log.error("%s", error.message)
+        tell(Failure(error.message, error.hint, error.exit_code))
+        return error.exit_code
+    except OSError as error:
+        log.exception("cannot start")
+        tell(Failure(f"the daemon cannot start: {error}", "", Exit.NO_DAEMON))
+        return Exit.NO_DAEMON
+    return Exit.OK
+
+
+async def _run(http_port: int, tell: Callable[[Hello], None]) -> None:
+    await Daemon(find(os.environ), http_port).run(tell)
+
+
+def _refuse_root(allowed: bool) -> None:
+    if os.geteuid() == 0 and not allowed:
+        raise LocaldError(
+            "the daemon does not run as root: nothing that reads from the network should",
+            "run locald as yourself; in a container that has only root: locald daemon start --allow-root",
+            Exit.NEEDS_ROOT,
+        )
+
+
+def _raise_descriptor_limit() -> None:
+    """Each proxied connection takes two descriptors; the soft limit is often 1024 (getrlimit(2))."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(ValueError, OSError):  # macOS refuses above its own limit
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+if __name__ == "__main__":
+    main()

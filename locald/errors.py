@@ -1,0 +1,132 @@
+"""What went wrong, why, and what to type next: every failure that a user can see.  [pure]
+
+Exit codes of the ``locald`` command, one meaning each:
+
+====  =====================================================================
+0     done
+1     failed, and the message says how
+2     usage: the command line was not understood
+3     the daemon could not be started or reached
+4     a port could not be had (every ``BindError``)
+5     the name is taken by another running app
+77    root is needed (``locald-setup``), or was used where it must not be
+126   the command exists and cannot be run (``locald run``)
+127   the command does not exist (``locald run``)
+128+  the command was ended by that signal (``locald run``)
+====  =====================================================================
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+__all__ = [
+    "AddressUnavailable",
+    "BindError",
+    "BindTimeout",
+    "DaemonError",
+    "Exit",
+    "LocaldError",
+    "NameTaken",
+    "NotInstalled",
+    "NotPrivileged",
+    "Outdated",
+    "PolicyUnusable",
+    "PortDenied",
+    "PortInUse",
+    "ShimFailed",
+]
+
+
+class Exit(IntEnum):
+    """Exit codes; the table above says what each one means."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    NO_DAEMON = 3
+    NO_PORT = 4
+    NAME_TAKEN = 5
+    NEEDS_ROOT = 77
+    CANNOT_RUN = 126
+    NOT_FOUND = 127
+    SIGNALLED = 128
+
+
+class LocaldError(Exception):
+    """A failure for people: ``message`` says what and why, ``hint`` what to type next."""
+
+    exit_code: int = Exit.FAILED
+
+    def __init__(self, message: str, hint: str = "", exit_code: int | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        if exit_code is not None:
+            self.exit_code = exit_code
+
+
+class DaemonError(LocaldError):
+    """The daemon could not be started, or does not answer."""
+
+    exit_code = Exit.NO_DAEMON
+
+
+class NameTaken(LocaldError):
+    """Another running app, or an alias, has this name."""
+
+    exit_code = Exit.NAME_TAKEN
+
+
+class BindError(LocaldError):
+    """A listening socket could not be had; each child is one cause."""
+
+    exit_code = Exit.NO_PORT
+
+
+class NotInstalled(BindError):
+    """No shim at its place: ``locald-setup`` was never run, or was undone."""
+
+
+class NotPrivileged(BindError):
+    """The shim is there and has no power; ``cause`` says why, in one word of a fixed list.
+
+    ``owner``, ``mode``, ``nosuid``, ``no_new_privs``, ``user_namespace``, ``root`` or ``unknown``.
+    """
+
+    def __init__(self, message: str, hint: str = "", cause: str = "unknown") -> None:
+        super().__init__(message, hint)
+        self.cause = cause
+
+
+class Outdated(BindError):
+    """The installed shim speaks another protocol than this package."""
+
+
+class PolicyUnusable(BindError):
+    """The policy file is missing, unsafe or malformed, so nothing is granted."""
+
+
+class PortDenied(BindError):
+    """The policy file has no line for this user, address and port."""
+
+
+class PortInUse(BindError):
+    """Another socket listens there; ``pid`` and ``program`` name it where they can be seen."""
+
+    def __init__(self, message: str, hint: str = "", pid: int | None = None, program: str = "") -> None:
+        super().__init__(message, hint)
+        self.pid = pid
+        self.program = program
+
+
+class AddressUnavailable(BindError):
+    """This machine does not have the address (IPv6 switched off, for one)."""
+
+
+class BindTimeout(BindError):
+    """The shim did not answer in time."""
+
+
+class ShimFailed(BindError):
+    """The shim ended in a way the contract does not name."""

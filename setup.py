@@ -1,0 +1,81 @@
+"""What setuptools cannot be told in pyproject.toml: the Cython extensions, and the C program locald-shim.
+
+The shim travels as a *script whose source is C*.  Every installer knows scripts: they land on PATH with
+mode 0755 and go again on uninstall, in wheels, editable installs and sdists alike.  Only the command that
+"builds" scripts is replaced here, by one that compiles.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Command, Extension, setup
+
+sys.path.insert(0, "csrc")
+from build_shim import HEADERS, SOURCES, SYSTEMS, compile_shim  # noqa: E402
+
+
+class build_shim(Command):
+    """build_scripts for a script written in C: compiles csrc/shim into build/scripts-X/locald-shim."""
+
+    description = "compile locald-shim"
+    user_options = [
+        ("build-dir=", "d", "directory to put the program in"),
+        ("force", "f", "compile even when it is newer than its sources"),
+        ("executable=", "e", "accepted and ignored: there is no interpreter line"),
+    ]
+    boolean_options = ["force"]
+    editable_mode = False
+
+    def initialize_options(self) -> None:
+        self.build_dir: str | None = None
+        self.force: bool | None = None
+        self.executable: str | None = None
+        self.outfiles: list[str] | None = None
+
+    def finalize_options(self) -> None:
+        self.set_undefined_options("build", ("build_scripts", "build_dir"), ("force", "force"))
+
+    def get_source_files(self) -> list[str]:
+        return sorted({*SOURCES, *SYSTEMS.values(), *HEADERS, "csrc/build_shim.py"})
+
+    def get_output_mapping(self) -> dict[str, str]:
+        return {}
+
+    def get_outputs(self) -> list[str]:
+        return [str(Path(self.build_dir or "") / "locald-shim")]
+
+    def run(self) -> None:
+        folder = Path(self.build_dir or "")
+        # Installers take whatever lies in this folder: nothing of an earlier build may.
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        version = self.distribution.get_version()
+        compile_shim(folder / "locald-shim", version, self.warn)
+
+
+EXTENSIONS = [
+    Extension(
+        "locald.fdpass",
+        ["locald/fdpass.pyx", "csrc/fdpass.c"],
+        include_dirs=["csrc"],
+        depends=["csrc/fdpass.h"],
+        extra_compile_args=["-std=c11"],
+    ),
+    Extension(
+        "locald.proxy.http1",
+        ["locald/proxy/http1.pyx", "csrc/http1.c"],
+        include_dirs=["csrc"],
+        depends=["csrc/http1.h"],
+        extra_compile_args=["-std=c11"],
+    ),
+]
+
+setup(
+    ext_modules=cythonize(EXTENSIONS, language_level=3, compiler_directives={"freethreading_compatible": True}),
+    scripts=["csrc/shim/main.c"],
+    cmdclass={"build_scripts": build_shim},
+)

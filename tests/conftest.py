@@ -1,0 +1,29 @@
+"""Shared by all tests: where we are, and which users the privileged ones act as."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PRIVILEGED = ("tests/root/", "tests/e2e/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Privileged tests run in the namespace that tests/namespace.py makes, and nowhere else."""
+    if os.environ.get("LOCALD_TEST_NAMESPACE") == "1" and os.getuid() == 0:
+        return
+    reason = "needs root in a namespace of its own: run `make test` as root or with a sudo that asks nothing"
+    for item in items:
+        if item.nodeid.startswith(PRIVILEGED):
+            if os.environ.get("CI"):
+                raise pytest.UsageError(f"in CI nothing is skipped, and {item.nodeid} {reason}")
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The checkout."""
+    return ROOT

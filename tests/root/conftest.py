@@ -1,0 +1,80 @@
+"""A real setuid helper, a real policy file and real users, in the namespace of tests/namespace.py."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from locald import __version__
+from locald.paths import POLICY, SHIM
+
+
+@pytest.fixture(scope="session")
+def alice() -> int:
+    """A uid without an account: what matters is the number."""
+    return 61001
+
+
+@pytest.fixture(scope="session")
+def bob() -> int:
+    return 61002
+
+
+@pytest.fixture(scope="session")
+def built_shim(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
+    """The helper compiled from this checkout, by the code that compiles it for the wheel."""
+    spec = importlib.util.spec_from_file_location("locald_build", root / "csrc" / "build_shim.py")
+    assert spec and spec.loader
+    build = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(build)
+    out = tmp_path_factory.mktemp("shim") / "locald-shim"
+    before = Path.cwd()
+    os.chdir(root)
+    try:
+        build.compile_shim(out, __version__, lambda text: print(text, file=sys.stderr))
+    finally:
+        os.chdir(before)
+    return out
+
+
+@pytest.fixture
+def shim(built_shim: Path) -> Iterator[Path]:
+    """The helper at its place, root's and setuid."""
+    place = Path(SHIM)
+    place.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    shutil.copyfile(built_shim, place)
+    os.chown(place, 0, 0)
+    place.chmod(0o4755)
+    yield place
+    shutil.rmtree(place.parent)
+
+
+@pytest.fixture
+def policy() -> Iterator[Callable[..., Path]]:
+    """Writes the policy file."""
+    path = Path(POLICY)
+
+    def write(text: str | bytes, mode: int = 0o644) -> Path:
+        path.parent.mkdir(mode=0o755, exist_ok=True)
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+        path.chmod(mode)
+        return path
+
+    yield write
+    if path.is_dir() and not path.is_symlink():
+        path.rmdir()
+    else:
+        path.unlink(missing_ok=True)
+
+
+@pytest.fixture
+def granted(policy: Callable[..., Path], alice: int) -> Path:
+    """The policy that locald-setup writes for alice."""
+    lines = [f"{alice} {address} {port}\n" for address in ("127.0.0.1", "::1") for port in (80, 443)]
+    return policy("locald-ports 1\n" + "".join(lines))
