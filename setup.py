@@ -57,20 +57,24 @@ class build_shim(Command):
         compile_shim(folder / "locald-shim", version, self.warn)
 
 
+# Without these the C library hides MSG_CMSG_CLOEXEC from -std=c11, and close-on-exec would not be atomic.
+C = {
+    "include_dirs": ["csrc"],
+    "define_macros": [("_GNU_SOURCE", None), ("_DARWIN_C_SOURCE", None)],
+    "extra_compile_args": ["-std=c11"],
+}
 EXTENSIONS = [
     Extension(
         "locald.fdpass",
         ["locald/fdpass.pyx", "csrc/fdpass.c"],
-        include_dirs=["csrc"],
         depends=["csrc/fdpass.h"],
-        extra_compile_args=["-std=c11"],
+        **C,
     ),
     Extension(
         "locald.proxy.http1",
         ["locald/proxy/http1.pyx", "csrc/http1.c"],
-        include_dirs=["csrc"],
         depends=["csrc/http1.h"],
-        extra_compile_args=["-std=c11"],
+        **C,
     ),
 ]
 

@@ -1,0 +1,11 @@
+"""The reverse proxy, along the way a byte travels.
+
+server      listeners, the one timer, the drain
+connection  one client connection: requests in, responses out, with back-pressure; tunnels
+http1       bytes <-> events, a thin skin over csrc/http1.c  [pure]
+headers     which fields go on, and which are ours           [pure]
+routes      Host -> upstream                                 [pure]
+upstream    dial, pool, retry
+pages       what we answer ourselves                         [pure]
+limits      every limit, and whose it follows                [pure]
+"""

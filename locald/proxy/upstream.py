@@ -1,0 +1,215 @@
+"""Connections to the apps: dialled, lent to one exchange at a time, kept for a while, retried by who borrows them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from typing import Protocol, cast
+
+from locald.proxy.http1 import NEED_DATA, ProtocolError, Reader
+from locald.proxy.limits import DIAL_S, POOL_IDLE_S, POOL_MAX, WRITE_HIGH
+from locald.proxy.routes import Route, Target
+
+__all__ = ["Borrower", "DialError", "Pool", "Upstream"]
+
+
+class DialError(Exception):
+    """No target of a route could be reached; ``failures`` has a sentence for each."""
+
+    def __init__(self, failures: list[str], timed_out: bool) -> None:
+        super().__init__("; ".join(failures))
+        self.failures = failures
+        self.timed_out = timed_out
+
+
+class Borrower(Protocol):
+    """Who has the connection now: one exchange of one client."""
+
+    blocked: bool  # the client does not take more for now
+
+    def response_event(self, event: object) -> None:
+        """The next part of the response."""
+
+    def response_pause(self) -> None:
+        """There is no more for now: what was given may be sent."""
+
+    def upstream_broke(self, why: str) -> None:
+        """The connection ended, or its bytes are no HTTP, before the response was complete."""
+
+    def upstream_writable(self, writable: bool) -> None:
+        """More of the request may be written, or not."""
+
+    def tunnel_data(self, data: bytes) -> None:
+        """Bytes of an upgraded connection."""
+
+    def tunnel_eof(self) -> None:
+        """No more of those will come."""
+
+
+class Upstream(asyncio.Protocol):
+    """One connection to one target."""
+
+    def __init__(self, pool: Pool, target: Target) -> None:
+        self.target = target
+        self.transport: asyncio.Transport
+        self.reader = Reader(False)
+        self.borrower: Borrower | None = None
+        self.tunnel = False
+        self.gone = False
+        self.paused = False  # our reading, while the client does not take more
+        self.idle_until = 0.0
+        self._pool = pool
+
+    def lend(self, borrower: Borrower, head_request: bool) -> None:
+        self.borrower = borrower
+        self.reader.expect(head_request)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's do not inherit from asyncio's
+        self.transport.set_write_buffer_limits(high=WRITE_HIGH)
+        self._pool.open.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self.borrower is None:
+            self.transport.abort()  # bytes that nobody asked for: never to be taken for an answer
+        elif self.tunnel:
+            self.borrower.tunnel_data(data)
+        else:
+            self.reader.feed(data)
+            self.pump()
+
+    def eof_received(self) -> bool:
+        if self.borrower is None:
+            return False
+        if self.tunnel:
+            self.borrower.tunnel_eof()
+            return True
+        self._end()
+        return not self.gone and self.borrower is not None
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._pool.open.discard(self)
+        self._pool.forget(self)
+        if self.borrower is not None and self.tunnel:
+            self.gone = True
+            self.borrower.upstream_broke("")
+        elif not self.gone:
+            self._end()
+
+    def _end(self) -> None:
+        self.gone = True
+        self.reader.eof()
+        self.pump()
+
+    def pump(self) -> None:
+        """Give the borrower what there is, for as long as the client takes it."""
+        borrower = self.borrower
+        while borrower is not None and self.borrower is borrower and not borrower.blocked and not self.tunnel:
+            try:
+                event = self.reader.next_event()
+            except ProtocolError as error:
+                borrower.upstream_broke("closed the connection too early" if self.gone else error.text)
+                return
+            if event is not NEED_DATA:
+                borrower.response_event(event)
+                continue
+            borrower.response_pause()
+            if self.gone and self.borrower is borrower:
+                borrower.upstream_broke("closed the connection without an answer")
+            return
+        if borrower is not None:
+            borrower.response_pause()
+
+    def pause_writing(self) -> None:
+        if self.borrower is not None:
+            self.borrower.upstream_writable(False)
+
+    def resume_writing(self) -> None:
+        if self.borrower is not None:
+            self.borrower.upstream_writable(True)
+
+    def set_paused(self, paused: bool) -> None:
+        """Stop reading, or go on."""
+        if self.paused == paused or self.transport.is_closing():
+            return
+        self.paused = paused
+        if paused:
+            self.transport.pause_reading()
+        else:
+            self.transport.resume_reading()
+
+
+class Pool:
+    """Idle connections, the one used last first: the others may then grow old and go."""
+
+    def __init__(self) -> None:
+        self.open: set[Upstream] = set()
+        self._idle: defaultdict[Target, list[Upstream]] = defaultdict(list)
+        self._worked: dict[str, Target] = {}
+
+    def take(self, route: Route, now: float) -> Upstream | None:
+        """A connection that was idle for less than POOL_IDLE_S, if there is one."""
+        for target in route.targets:
+            idle = self._idle.get(target)
+            while idle:
+                upstream = idle.pop()
+                if not upstream.transport.is_closing() and upstream.idle_until > now:
+                    return upstream
+                upstream.transport.close()
+        return None
+
+    def give_back(self, upstream: Upstream, now: float) -> None:
+        upstream.set_paused(False)  # a paused one would not see the server close it
+        upstream.borrower = None
+        idle = self._idle[upstream.target]
+        if len(idle) >= POOL_MAX:
+            upstream.transport.close()
+            return
+        upstream.idle_until = now + POOL_IDLE_S
+        idle.append(upstream)
+
+    def forget(self, upstream: Upstream) -> None:
+        idle = self._idle.get(upstream.target, [])
+        if upstream in idle:
+            idle.remove(upstream)
+        if not idle:
+            self._idle.pop(upstream.target, None)
+
+    async def dial(self, route: Route) -> Upstream:
+        """A new connection to the first target that takes it.  Raises DialError."""
+        failures: list[str] = []
+        timed_out = False
+        # Servers listen on one family or the other and rarely change: begin where the last one was found.
+        for target in sorted(route.targets, key=lambda each: each != self._worked.get(route.name)):
+            try:
+                async with asyncio.timeout(DIAL_S):
+                    upstream = await self._connect(target)
+            except TimeoutError:
+                timed_out = True
+                failures.append(f"{target}: no connection within {DIAL_S:.0f} seconds")
+            except OSError as error:
+                failures.append(f"{target}: {_plain(error)}")
+            else:
+                self._worked[route.name] = target
+                return upstream
+        raise DialError(failures, timed_out)
+
+    async def _connect(self, target: Target) -> Upstream:
+        loop = asyncio.get_running_loop()
+        _, upstream = await loop.create_connection(lambda: Upstream(self, target), target.host, target.port)
+        return upstream
+
+    def sweep(self, now: float) -> None:
+        """Close what has been idle for too long."""
+        for idle in list(self._idle.values()):
+            for upstream in [each for each in idle if each.idle_until <= now]:
+                upstream.transport.close()
+
+    def close(self) -> None:
+        for upstream in list(self.open):
+            upstream.transport.abort()
+
+
+def _plain(error: OSError) -> str:
+    text = (error.strerror or str(error)).lower()
+    return "connection refused: nothing listens there" if isinstance(error, ConnectionRefusedError) else text

@@ -1,0 +1,9 @@
+"""What runs as root, once, by `sudo locald-setup`; nothing else does.
+
+main      the command: what is asked for, what is said
+plan      the steps from what is there to what is wanted
+policy    the text of the policy file  [pure]
+files     root's files: checked parents, written whole or not at all
+source    the helper that pip installed
+elevate   without root: the exact command, and an offer to run it
+"""
