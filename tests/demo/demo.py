@@ -21,6 +21,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 POLICY = Path("/private/etc/locald/ports" if sys.platform == "darwin" else "/etc/locald/ports")
 URL = "http://demo.localhost/"
 NOBODY = "nobody"
+COLUMNS = "user,pid,args" if sys.platform == "darwin" else "user:24,pid,args"
 
 
 class Stop(Exception):
@@ -71,7 +72,10 @@ class Demo:
 
     def _python(self) -> str:
         """An interpreter the daemon's user can run: this one, or a copy of it."""
-        if not self.is_root or self._reachable(sys.executable):
+        if not self.is_root:
+            return sys.executable
+        if self._reachable(sys.executable):
+            say(f"The daemon must not run as root: {self.user.pw_name} will run it, with {sys.executable}.")
             return sys.executable
         copy = self.folder / "python"
         say(
@@ -113,7 +117,7 @@ class Demo:
         if self._as_user([locald, "status"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).wait() != 0:
             self.undo.append((locald, "daemon", "stop"))
         app = [locald, "run", "--name", "demo", "--", str(self.venv / "bin" / "python"), str(self._app())]
-        echo(app)
+        echo(app, self.user.pw_name if self.is_root else "")
         self.run = self._as_user(app, stdout=subprocess.PIPE)
         assert self.run.stdout is not None
         # The app says when it listens; the end of its output says that it never will.
@@ -133,7 +137,8 @@ class Demo:
         got = subprocess.run(["curl", "--fail", "--silent", "--show-error", "--noproxy", "*", URL], check=False)
         say("", "Who runs as what:")
         lines = [line for line in self._ps() if str(self.venv) in line or "locald.daemon" in line]
-        say("  USER       PID    COMMAND", *(f"  {line}" for line in lines))
+        rows = [line.split(" ", 2) for line in lines]
+        say(*(f"  {user:<12} {pid:>7}  {args}" for user, pid, args in [("USER", "PID", "COMMAND"), *rows]))
         by_root = [line for line in lines if line.split()[0] in ("root", "0")]
         say(f"Processes of ours that run as root: {len(by_root)}", "")
         daemon = any("locald.daemon" in line for line in lines)
@@ -141,7 +146,7 @@ class Demo:
 
     @staticmethod
     def _ps() -> list[str]:
-        out = subprocess.run(["ps", "-eo", "user,pid,args"], check=True, capture_output=True, text=True).stdout
+        out = subprocess.run(["ps", "-eo", COLUMNS], check=True, capture_output=True, text=True).stdout
         return [" ".join(line.split()) for line in out.splitlines() if "ps -eo" not in line and "sudo" not in line]
 
     def wait(self) -> None:
@@ -155,7 +160,7 @@ class Demo:
             self.run.terminate()
             self.run.wait()
         for step in reversed(self.undo):
-            echo(step)
+            echo(step, self.user.pw_name if self.is_root and "daemon" in step else "")
             if "daemon" in step:
                 self._as_user(step).wait()
             else:
@@ -180,8 +185,8 @@ class Demo:
         return subprocess.Popen(command, text=True, start_new_session=True, **how)  # type: ignore[call-overload]
 
 
-def echo(command: Sequence[str]) -> None:
-    say(f"$ {shlex.join(command)}")
+def echo(command: Sequence[str], user: str = "") -> None:
+    say(f"{f'(as {user}) ' if user else ''}$ {shlex.join(command)}")
 
 
 def say(*lines: str) -> None:
