@@ -16,10 +16,6 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#ifndef LOCALD_VERSION
-#error "the build says which version this is"
-#endif
-
 /* Only fixed strings go to a descriptor that the caller chose: it may be a file that matters (CVE-2012-0056). */
 static _Noreturn void leave(enum code code, const char *text)
 {
