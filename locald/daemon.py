@@ -47,7 +47,7 @@ from locald.control.messages import (
     Stopping,
 )
 from locald.control.server import ControlServer, Session
-from locald.errors import AddressUnavailable, Exit, LocaldError, NameTaken
+from locald.errors import AddressUnavailable, BindError, Exit, LocaldError, NameTaken
 from locald.paths import Paths, find
 from locald.proxy.routes import Route, Routes, Target
 from locald.proxy.server import Proxy
@@ -61,6 +61,7 @@ log = logging.getLogger("locald")
 HTTP_PORT = 80
 DRAIN_S = 2.0  # open requests get this long when the daemon stops; tunnels (hot reload) are then cut
 ADDRESSES = ("127.0.0.1", "::1")
+WITHOUT_80 = "or do without port 80: locald daemon start --http-port 8080   (URLs are then http://NAME.localhost:8080/)"
 
 
 @dataclass(slots=True)
@@ -130,9 +131,11 @@ class Daemon:
                     continue
                 shown = f"[{address}]" if ":" in address else address
                 self._addresses.append(f"{shown}:{self._http_port}")
-        except BaseException:
+        except BaseException as error:
             for listener in listeners:
                 listener.close()
+            if isinstance(error, BindError) and self._http_port == HTTP_PORT:
+                error.hint = f"{error.hint}\n{WITHOUT_80}".lstrip()
             raise
         return listeners
 
@@ -185,11 +188,11 @@ class Daemon:
         return Registered(request.name, self._url(request.name), port)
 
     def _add_alias(self, name: str, port: int) -> Registered:
-        if name in self._aliases:
-            self._routes.remove(name)
-        self._refuse_taken(name)
+        if name not in self._aliases:
+            self._refuse_taken(name)
+        self._aliases.add(name, port)  # saved first: what cannot be kept is not begun
+        self._routes.remove(name)
         self._routes.add(_route(name, port, "alias"))
-        self._aliases.add(name, port)
         return Registered(name, self._url(name), port)
 
     def _remove_alias(self, name: str) -> Done:

@@ -5,38 +5,40 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from locald.control.client import Client, NotRunning, connect
 from locald.control.codec import decode_reply
-from locald.control.lock import make_private
+from locald.control.lock import make_private, wait_until_free
 from locald.control.messages import Failure, Hello
 from locald.errors import DaemonError, LocaldError
 from locald.paths import Paths
 
 __all__ = ["ensure", "launch"]
 
+START_S = 10.0  # for a daemon that another command has just started
 LOG_LIMIT = 5 << 20  # bytes; one older log is kept beside it
 
 
 def ensure(paths: Paths) -> Client:
     """A conversation with the daemon, which is started if it does not run."""
-    try:
-        return connect(paths)
-    except NotRunning:
-        pass
-    try:
-        launch(paths)
-    except DaemonError:
-        # Another command may have been a moment faster: then its daemon is as good.
+    deadline = time.monotonic() + START_S
+    while True:
         try:
             return connect(paths)
         except NotRunning:
-            pass
-        raise
-    return connect(paths)
+            if time.monotonic() > deadline:
+                raise
+        try:
+            launch(paths)
+        except LocaldError:
+            # Another command may have been a moment faster: then its daemon is as good, once it listens.
+            if wait_until_free(Path(paths.lock), 0):
+                raise
+            time.sleep(0.01)
 
 
 def launch(paths: Paths, options: Sequence[str] = ()) -> Hello:

@@ -7,6 +7,7 @@ and at most a temporary file without privilege, which the next run removes.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from pathlib import Path
@@ -75,7 +76,8 @@ def replace(path: str, data: bytes, mode: int) -> None:
         os.rename(new, name, src_dir_fd=directory, dst_dir_fd=directory)
         os.fsync(directory)
     except OSError as error:
-        _unlink(name + TEMPORARY, directory)
+        with contextlib.suppress(OSError):
+            _unlink(name + TEMPORARY, directory)
         raise _failure(path, error) from None
     finally:
         os.close(directory)

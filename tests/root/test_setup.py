@@ -1,0 +1,266 @@
+"""locald-setup as root, on the real places, in memory."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from locald.paths import POLICY, SHIM
+
+SETUP = Path(sys.executable).parent / "locald-setup"
+LOCALD = Path(sys.executable).parent / "locald"
+PROGRAM = Path(sys.executable).parent / "locald-shim"
+
+
+@pytest.fixture(autouse=True)
+def clean() -> Iterator[None]:
+    yield
+    shutil.rmtree(Path(SHIM).parent, ignore_errors=True)
+    Path(POLICY).unlink(missing_ok=True)
+    for folder in (Path(SHIM).parent.parent, Path(POLICY).parent):
+        folder.chmod(0o755)
+
+
+def setup(*arguments: str, sudo_uid: int | None = 61001, umask: int = 0o022, program: Path = SETUP) -> subprocess.CompletedProcess[str]:
+    environ = {key: value for key, value in os.environ.items() if not key.startswith("SUDO_")}
+    if sudo_uid is not None:
+        environ["SUDO_UID"] = str(sudo_uid)
+    return subprocess.run(
+        [program, *arguments], env=environ, umask=umask, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def facts(path: str) -> tuple[int, int, str]:
+    seen = Path(path).stat()
+    return seen.st_uid, seen.st_gid, oct(stat.S_IMODE(seen.st_mode))
+
+
+LINES = "".join(f"61001 {address} {port}\n" for address in ("127.0.0.1", "::1") for port in (80, 443))
+
+
+@pytest.mark.parametrize("umask", [0o022, 0, 0o077])
+def test_it_installs_the_helper_and_the_policy_whatever_the_umask(umask: int) -> None:
+    done = setup(umask=umask)
+    assert done.returncode == 0, done.stderr
+    assert facts(SHIM) == (0, 0, "0o4755")
+    assert facts(os.path.dirname(SHIM)) == (0, 0, "0o755")
+    assert Path(SHIM).read_bytes() == PROGRAM.read_bytes()
+    assert facts(POLICY) == (0, 0, "0o644")
+    assert Path(POLICY).read_text() == "locald-ports 1\n" + LINES
+    assert "locald run" in done.stdout
+    assert sorted(os.listdir(os.path.dirname(SHIM)) + os.listdir(os.path.dirname(POLICY))) == ["locald-shim", "ports"]
+
+
+def test_again_it_changes_nothing_and_says_so() -> None:
+    setup()
+    before = [os.stat(path) for path in (SHIM, POLICY)]
+    done = setup()
+    assert done.stdout == "already set up: nothing to do\n"
+    assert [os.stat(path) for path in (SHIM, POLICY)] == before
+
+
+def test_locald_admin_setup_is_the_same() -> None:
+    assert setup("admin", "setup", program=LOCALD).returncode == 0
+    assert setup().stdout == "already set up: nothing to do\n"
+
+
+def test_the_copy_that_pip_installed_never_gets_the_bit() -> None:
+    setup()
+    assert not PROGRAM.stat().st_mode & stat.S_ISUID
+
+
+@pytest.mark.parametrize("spoil", ["older", "mode", "owner", "link"])
+def test_what_is_not_as_it_should_be_is_replaced(spoil: str) -> None:
+    setup()
+    place = Path(SHIM)
+    if spoil == "older":
+        place.write_bytes(b"\x7fELF old")
+        place.chmod(0o4755)
+    elif spoil == "mode":
+        place.chmod(0o755)
+    elif spoil == "owner":
+        os.chown(place, 61001, 0)
+    else:
+        place.unlink()
+        place.symlink_to(PROGRAM)
+    assert "installed" in setup().stdout
+    assert facts(SHIM) == (0, 0, "0o4755")
+    assert not place.is_symlink()
+    assert place.read_bytes() == PROGRAM.read_bytes()
+    assert not PROGRAM.stat().st_mode & stat.S_ISUID
+
+
+def test_a_hard_link_to_an_old_helper_loses_its_power(tmp_path: Path) -> None:
+    setup()
+    kept = Path(SHIM).with_name("kept-by-an-attacker")
+    os.link(SHIM, kept)
+    Path(SHIM).chmod(0o4711)
+    assert setup().returncode == 0
+    assert not kept.stat().st_mode & stat.S_ISUID
+    assert facts(SHIM) == (0, 0, "0o4755")
+
+
+def test_a_left_over_temporary_file_is_no_obstacle() -> None:
+    setup()
+    Path(SHIM).unlink()
+    Path(SHIM + ".new").write_bytes(b"half")
+    assert setup().returncode == 0
+    assert not Path(SHIM + ".new").exists()
+
+
+@pytest.mark.parametrize("folder", [os.path.dirname(os.path.dirname(SHIM)), os.path.dirname(POLICY)])
+@pytest.mark.parametrize("spoil", ["group", "others", "owner"])
+def test_a_parent_that_others_may_write_is_refused_and_named(folder: str, spoil: str) -> None:
+    if spoil == "owner":
+        os.chown(folder, 61001, 0)
+    else:
+        os.chmod(folder, 0o775 if spoil == "group" else 0o757)
+    try:
+        done = setup()
+    finally:
+        os.chown(folder, 0, 0)
+    assert done.returncode == 1
+    assert folder in done.stderr
+    assert "hint: sudo ch" in done.stderr
+    assert not Path(SHIM).exists()
+    assert not Path(POLICY).exists()
+
+
+def test_a_parent_that_is_a_link_is_refused(tmp_path: Path) -> None:
+    os.symlink(tmp_path, os.path.dirname(SHIM))
+    try:
+        done = setup()
+        assert done.returncode == 1
+        assert f"{os.path.dirname(SHIM)} is not a folder" in done.stderr
+        assert not list(tmp_path.iterdir())
+    finally:
+        os.unlink(os.path.dirname(SHIM))
+
+
+def test_other_users_and_more_ports_are_added_to_what_there_is() -> None:
+    setup()
+    assert setup("--user", "61002", "--port", "53", "--address", "127.0.0.2").returncode == 0
+    text = Path(POLICY).read_text()
+    assert text.startswith("locald-ports 1\n" + LINES)
+    assert "61002 127.0.0.2 53\n" in text
+    assert len(text.splitlines()) == 1 + 4 + 9
+
+
+def test_a_user_may_be_named() -> None:
+    assert setup("--user", "daemon").returncode == 0
+    assert Path(POLICY).read_text().splitlines()[1].startswith("1 127.0.0.1")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sudo_uid", "code", "text"),
+    [
+        (("--user", "nobody-of-that-name"), None, 1, "no user"),
+        (("--user", "root"), None, 1, "root needs no grant"),
+        (("--user", "0"), None, 1, "root needs no grant"),
+        (("--user", "4294967295"), None, 1, "no user's number"),
+        ((), None, 1, "whom"),
+        ((), 0, 1, "root needs no grant"),
+        (("--port", "0"), 61001, 2, "0"),
+        (("--port", "1024"), 61001, 2, "1024"),
+        (("--address", "localhost"), 61001, 2, "literal"),
+        (("--address", "::ffff:127.0.0.1"), 61001, 2, "literal"),
+        (("--uninstall", "--port", "80"), 61001, 2, "--uninstall"),
+        (("--nonsense",), 61001, 2, "--nonsense"),
+    ],
+)
+def test_what_is_wrong_is_said_and_nothing_done(arguments: tuple[str, ...], sudo_uid: int | None, code: int, text: str) -> None:
+    done = setup(*arguments, sudo_uid=sudo_uid)
+    assert done.returncode == code
+    assert text in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not Path(SHIM).exists()
+    assert not Path(POLICY).exists()
+
+
+@pytest.mark.parametrize("bad", [b"nonsense\n", b"locald-ports 1\n# mine\n", b"locald-ports 1\n1 ::1 080\n"])
+def test_a_malformed_policy_is_left_as_it_is(bad: bytes) -> None:
+    Path(POLICY).write_bytes(bad)
+    done = setup()
+    assert done.returncode == 1
+    assert "line " in done.stderr
+    assert "hint: " in done.stderr
+    assert Path(POLICY).read_bytes() == bad
+    assert not Path(SHIM).exists()
+
+
+def test_a_policy_that_is_full_is_left_as_it_is() -> None:
+    full = "locald-ports 1\n" + "".join(f"{100000 + i} 127.0.0.1 80\n" for i in range(203))
+    Path(POLICY).write_text(full)
+    done = setup()
+    assert done.returncode == 1
+    assert "4096" in done.stderr
+    assert Path(POLICY).read_text() == full
+
+
+@pytest.mark.parametrize(("options", "word"), [("size=64k", "space"), ("ro", "ead-only")])
+def test_a_disk_that_is_full_or_read_only_leaves_what_was(options: str, word: str) -> None:
+    folder = os.path.dirname(SHIM)
+    os.mkdir(folder)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"mode=755,{options}", "tmpfs", folder], check=True)
+    try:
+        done = setup()
+        assert done.returncode == 1
+        assert word in done.stderr
+        assert SHIM in done.stderr
+        assert os.listdir(folder) == []
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+def test_a_dry_run_prints_the_steps_and_changes_nothing() -> None:
+    done = setup("--dry-run")
+    assert done.returncode == 0
+    assert f"would install {SHIM}" in done.stdout
+    assert f"would write {POLICY}" in done.stdout
+    assert not Path(SHIM).exists()
+    setup()
+    assert f"would remove {SHIM}" in setup("--uninstall", "--dry-run").stdout
+    assert Path(SHIM).exists()
+
+
+def test_uninstall_leaves_nothing() -> None:
+    setup()
+    kept = Path(SHIM).with_name("kept")
+    os.link(SHIM, kept)
+    assert setup("--uninstall").returncode == 0
+    assert not Path(SHIM).exists()
+    assert not Path(POLICY).exists()
+    assert not kept.stat().st_mode & stat.S_ISUID
+    kept.unlink()
+    done = setup("--uninstall")
+    assert (done.returncode, done.stdout) == (0, "nothing is installed: nothing to do\n")
+
+
+def test_without_root_it_prints_the_whole_command(alice: int) -> None:
+    done = subprocess.run(
+        [SETUP, "--port", "53"], user=alice, group=alice, extra_groups=[], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 77
+    assert f"sudo {SETUP} --port 53\n" in done.stderr
+    dry = subprocess.run(
+        [SETUP, "--dry-run"], user=alice, group=alice, extra_groups=[], capture_output=True, text=True, check=False
+    )
+    assert dry.returncode == 0
+    assert "would install" in dry.stdout
+
+
+def test_the_three_programs_say_the_same_version() -> None:
+    from locald import __version__
+
+    said = [
+        subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        for command in ([LOCALD, "--version"], [SETUP, "--version"], [PROGRAM, "version"])
+    ]
+    assert said == [f"locald {__version__}\n", f"locald-setup {__version__}\n", f"locald-shim {__version__} protocol 1\n"]

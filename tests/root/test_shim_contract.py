@@ -1,0 +1,380 @@
+"""locald-shim as it is installed, under real uids: each exit code, and nothing but what was granted."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from locald import __version__
+
+CLIENT = Path(__file__).with_name("shim_client.py")
+Policy = Callable[..., Path]
+
+
+def call(shim: Path, uid: int, *arguments: str, prefix: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The helper called by the user over a pair of theirs; what they got."""
+    done = subprocess.run(
+        [*prefix, sys.executable, "-I", CLIENT, shim, *arguments],
+        user=None if prefix else uid, group=None if prefix else uid, extra_groups=None if prefix else [],
+        capture_output=True, text=True, timeout=20, cwd="/",
+    )  # fmt: skip
+    assert done.stdout, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def refused(shim: Path, uid: int, *arguments: str, prefix: tuple[str, ...] = ()) -> int:
+    """The exit code of a call that must give nothing."""
+    found = call(shim, uid, *arguments, prefix=prefix)
+    assert found["fds"] == 0
+    assert found["data"] == []
+    assert is_free(80)
+    return int(found["status"])
+
+
+def is_free(port: int, address: str = "127.0.0.1") -> bool:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+        except OSError:
+            return False
+    return True
+
+
+def run(shim: Path, uid: int, *arguments: str, stdin: Any = subprocess.DEVNULL, **how: Any) -> int:
+    """The exit code of the helper with this standard input."""
+    return subprocess.run(
+        [shim, *arguments], stdin=stdin, user=uid, group=uid, extra_groups=[], capture_output=True, timeout=20, **how
+    ).returncode
+
+
+# Granted
+
+
+@pytest.mark.parametrize(("address", "port"), [("127.0.0.1", 80), ("127.0.0.1", 443), ("::1", 80)])
+def test_a_granted_port_is_a_listener_of_the_users(
+    shim: Path, granted: Path, alice: int, address: str, port: int
+) -> None:
+    found = call(shim, alice, "bind", str(port), address)
+    assert found["data"] == [1]
+    assert found["status"] == 0
+    (sock,) = found["sockets"]
+    assert sock["name"] == [address, port]
+    assert sock["listening"]
+    assert sock["stream"]
+    assert is_free(port, address)
+
+
+def test_the_address_is_loopback_by_default(shim: Path, granted: Path, alice: int) -> None:
+    assert call(shim, alice, "bind", "80")["sockets"][0]["name"] == ["127.0.0.1", 80]
+
+
+def test_while_it_waits_it_has_no_power_left(shim: Path, granted: Path, alice: int) -> None:
+    client = subprocess.Popen(
+        [sys.executable, "-I", CLIENT, shim, "--withhold", "bind", "80"],
+        user=alice, group=alice, extra_groups=[], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd="/",
+    )  # fmt: skip
+    with client:
+        assert client.stdout is not None
+        pid = json.loads(client.stdout.readline())["pid"]
+        status = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line)
+        assert status["Uid"].split() == [str(alice)] * 4
+        assert status["Gid"].split() == [str(alice)] * 4
+        for kind in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+            assert int(status[kind], 16) == 0, kind
+        assert status["NoNewPrivs"] == "1"
+        assert status["Seccomp"] == "2"
+        sockets = Path("/proc/net/tcp").read_text().splitlines()[1:]
+        owners = [row.split()[7] for row in sockets if row.split()[1].endswith(":0050") and row.split()[3] == "0A"]
+        assert owners == [str(alice)]
+        client.communicate("go on\n")
+
+
+def test_version_needs_no_privilege_and_no_socket(built_shim: Path, shim: Path, alice: int) -> None:
+    for program in (built_shim, shim):
+        out = subprocess.run([program, "version"], capture_output=True, text=True, check=True).stdout
+        assert out == f"locald-shim {__version__} protocol 1\n"
+    assert run(shim, alice, "version") == 0
+
+
+# 64: usage
+
+BAD_ARGUMENTS = [
+    (), ("",), ("bind",), ("bind", ""), ("bind", "0"), ("bind", "1024"), ("bind", "080"), ("bind", "+80"), ("bind", " 80"),
+    ("bind", "80 "), ("bind", "0x50"), ("bind", "-1"), ("bind", "4294967376"), ("bind", "99999999999999999999"),
+    ("bind", "80", ""), ("bind", "80", "localhost"), ("bind", "80", "127.1"), ("bind", "80", "127.0.0.01"),
+    ("bind", "80", "0:0:0:0:0:0:0:1"), ("bind", "80", "::01"), ("bind", "80", "::FFFF"), ("bind", "80", "::ffff:127.0.0.1"),
+    ("bind", "80", "fe80::1%lo"), ("bind", "80", "127.0.0.1", "x"), ("Bind", "80"), ("version", "x"), ("--help",),
+    ("bind", "80", "1" * 5000),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("arguments", BAD_ARGUMENTS, ids=lambda words: " ".join(words)[:30] or "none")
+def test_anything_but_the_canonical_form_is_usage(
+    shim: Path, granted: Path, alice: int, arguments: tuple[str, ...]
+) -> None:
+    assert refused(shim, alice, *arguments) == 64
+
+
+# 65: standard input
+
+
+def test_standard_input_must_be_a_stream_of_the_users(shim: Path, granted: Path, alice: int, tmp_path: Path) -> None:
+    def check(stdin: Any) -> None:
+        assert run(shim, alice, "bind", "80", stdin=stdin) == 65
+        assert is_free(80)
+
+    check(subprocess.DEVNULL)
+    check(subprocess.PIPE)
+    file = tmp_path / "file"
+    file.touch()
+    with file.open() as handle:
+        check(handle)
+    for kind in (socket.SOCK_DGRAM, socket.SOCK_SEQPACKET):
+        left, right = socket.socketpair(socket.AF_UNIX, kind)
+        with left, right:
+            check(left)
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as tcp:
+        check(tcp)
+        check(server)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "listener"))
+        check(listener)  # bound, not connected
+        listener.listen()
+        check(listener)
+    left, right = socket.socketpair()  # root's, not alice's
+    with left, right:
+        check(left)
+    leader, follower = os.openpty()
+    check(follower)
+    os.close(leader)
+    os.close(follower)
+
+
+def test_a_closed_standard_input_is_refused(shim: Path, granted: Path, alice: int) -> None:
+    assert run(shim, alice, "bind", "80", preexec_fn=lambda: os.close(0)) in (65, 71)
+    assert is_free(80)
+
+
+# 66 and 67: policy
+
+LINE = "61001 127.0.0.1 80\n"
+MALFORMED = {
+    "empty": "", "no header": LINE, "another version": "locald-ports 2\n" + LINE, "no LF": "locald-ports 1\n" + LINE[:-1],
+    "no LF after the header": "locald-ports 1", "CRLF": "locald-ports 1\n" + LINE.replace("\n", "\r\n"),
+    "NUL": "locald-ports 1\n" + LINE + "\0", "an empty line": "locald-ports 1\n\n" + LINE,
+    "a comment": "locald-ports 1\n# no\n" + LINE, "two spaces": "locald-ports 1\n" + LINE.replace(" ", "  "),
+    "a tab": "locald-ports 1\n" + LINE.replace(" ", "\t"), "a leading zero": "locald-ports 1\n061001 127.0.0.1 80\n",
+    "a port with a zero": "locald-ports 1\n61001 127.0.0.1 080\n", "port 0": "locald-ports 1\n" + LINE + "1 127.0.0.1 0\n",
+    "port 1024": "locald-ports 1\n" + LINE + "61001 127.0.0.1 1024\n", "uid -1": "locald-ports 1\n" + LINE + "4294967295 ::1 80\n",
+    "uid 2^32": "locald-ports 1\n" + LINE + "4294967296 ::1 80\n", "a name": "locald-ports 1\n" + LINE + "root ::1 80\n",
+    "a fourth word": "locald-ports 1\n61001 127.0.0.1 80 x\n", "a mapped address": "locald-ports 1\n" + LINE + "1 ::ffff:1.2.3.4 80\n",
+    "a long form": "locald-ports 1\n" + LINE + "1 0:0::1 80\n", "a duplicate": "locald-ports 1\n" + LINE + "1 ::1 80\n" + LINE,
+    "an empty address": "locald-ports 1\n" + LINE + "1  80\n", "4097 bytes": "locald-ports 1\n" + LINE * 215,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", MALFORMED, ids=str)
+def test_one_bad_byte_refuses_the_whole_file(shim: Path, policy: Policy, alice: int, case: str) -> None:
+    policy(MALFORMED[case])
+    assert refused(shim, alice, "bind", "80") == 66
+
+
+@pytest.mark.parametrize("mode", [0o664, 0o646, 0o666, 0o600, 0o000])
+def test_a_file_that_others_may_write_or_nobody_read_is_refused(
+    shim: Path, policy: Policy, alice: int, mode: int
+) -> None:
+    policy("locald-ports 1\n" + LINE, mode)
+    assert refused(shim, alice, "bind", "80") == 66
+
+
+def test_a_file_that_is_not_roots_regular_own_is_refused(shim: Path, policy: Policy, alice: int, tmp_path: Path) -> None:
+    path = policy("locald-ports 1\n" + LINE)
+    os.chown(path, alice, 0)
+    assert refused(shim, alice, "bind", "80") == 66
+    os.chown(path, 0, 0)
+    os.link(path, path.with_name("other"))
+    assert refused(shim, alice, "bind", "80") == 66
+    path.unlink()
+    path.symlink_to("other")
+    assert refused(shim, alice, "bind", "80") == 66
+    path.unlink()
+    os.mkfifo(path)
+    assert refused(shim, alice, "bind", "80") == 66
+    path.unlink()
+    path.mkdir()
+    assert refused(shim, alice, "bind", "80") == 66
+    path.with_name("other").unlink()
+
+
+@pytest.mark.parametrize("mode", [0o775, 0o757])
+def test_a_folder_that_others_may_write_is_refused(shim: Path, granted: Path, alice: int, mode: int) -> None:
+    granted.parent.chmod(mode)
+    try:
+        assert refused(shim, alice, "bind", "80") == 66
+    finally:
+        granted.parent.chmod(0o755)
+
+
+def test_without_a_policy_nothing_is_granted(shim: Path, alice: int) -> None:
+    assert refused(shim, alice, "bind", "80") == 66
+
+
+@pytest.mark.parametrize(
+    "arguments", [("bind", "81"), ("bind", "80", "127.0.0.2"), ("bind", "80", "0.0.0.0"), ("bind", "443", "::"), ("bind", "22")]
+)
+def test_only_the_exact_line_grants(shim: Path, granted: Path, alice: int, arguments: tuple[str, ...]) -> None:
+    assert refused(shim, alice, *arguments) == 67
+
+
+def test_another_user_has_nothing(shim: Path, granted: Path, bob: int) -> None:
+    assert refused(shim, bob, "bind", "80") == 67
+
+
+def test_a_header_alone_denies_everybody(shim: Path, policy: Policy, alice: int) -> None:
+    policy("locald-ports 1\n")
+    assert refused(shim, alice, "bind", "80") == 67
+
+
+# 68: no privilege
+
+
+def test_without_the_setuid_bit_there_is_no_privilege(shim: Path, granted: Path, alice: int) -> None:
+    shim.chmod(0o755)
+    assert refused(shim, alice, "bind", "80") == 68
+
+
+def test_no_new_privs_and_a_user_namespace_take_the_privilege(shim: Path, granted: Path, alice: int) -> None:
+    as_alice = ("setpriv", "--reuid", str(alice), "--regid", str(alice), "--clear-groups")
+    assert refused(shim, alice, "bind", "80", prefix=(*as_alice, "--no-new-privs")) == 68
+    assert refused(shim, alice, "bind", "80", prefix=(*as_alice, "unshare", "-Ur")) == 68
+
+
+def test_a_nosuid_mount_takes_the_privilege(shim: Path, granted: Path, alice: int, tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "nosuid,mode=755", "tmpfs", tmp_path], check=True)
+    try:
+        copy = tmp_path / "locald-shim"
+        shutil.copyfile(shim, copy)
+        copy.chmod(0o4755)
+        for folder in tmp_path.parents:
+            if not folder.stat().st_mode & 1:
+                folder.chmod(folder.stat().st_mode | 0o11)
+        assert refused(copy, alice, "bind", "80") == 68
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
+
+
+def test_root_is_refused(shim: Path, granted: Path) -> None:
+    assert refused(shim, 0, "bind", "80") == 68
+
+
+def test_a_file_of_another_user_with_the_bit_has_no_power(shim: Path, granted: Path, alice: int, bob: int) -> None:
+    os.chown(shim, bob, bob)
+    shim.chmod(0o4755)
+    assert refused(shim, alice, "bind", "80") == 68
+
+
+# 69, 70, 72
+
+
+def test_a_busy_port_is_69(shim: Path, granted: Path, alice: int) -> None:
+    with socket.create_server(("127.0.0.1", 80)):
+        found = call(shim, alice, "bind", "80")
+    assert (found["status"], found["fds"]) == (69, 0)
+
+
+def test_an_address_that_is_not_there_is_70(shim: Path, policy: Policy, alice: int) -> None:
+    policy(f"locald-ports 1\n{alice} 192.0.2.1 80\n")
+    assert refused(shim, alice, "bind", "80", "192.0.2.1") == 70
+
+
+def test_a_peer_that_closes_without_an_answer_is_72(shim: Path, granted: Path, alice: int) -> None:
+    code = (
+        "import os,socket,sys; a,b=socket.socketpair();"
+        "p=os.posix_spawn(sys.argv[1],[sys.argv[1],'bind','80'],{},file_actions=[(os.POSIX_SPAWN_DUP2,b.fileno(),0)]);"
+        "b.close(); a.close(); sys.exit(os.waitstatus_to_exitcode(os.waitpid(p,0)[1]))"
+    )
+    done = subprocess.run([sys.executable, "-Ic", code, shim], user=alice, group=alice, extra_groups=[], timeout=20, check=False)
+    assert done.returncode == 72
+    assert is_free(80)
+
+
+def test_a_peer_that_never_answers_is_72_though_the_alarm_was_ignored_and_blocked(
+    shim: Path, granted: Path, alice: int
+) -> None:
+    code = (
+        "import os,signal,socket,sys; a,b=socket.socketpair(); signal.signal(signal.SIGALRM, signal.SIG_IGN);"
+        "signal.pthread_sigmask(signal.SIG_BLOCK,[signal.SIGALRM]);"
+        "p=os.posix_spawn(sys.argv[1],[sys.argv[1],'bind','80'],{},file_actions=[(os.POSIX_SPAWN_DUP2,b.fileno(),0)]);"
+        "sys.exit(os.waitstatus_to_exitcode(os.waitpid(p,0)[1]))"
+    )
+    done = subprocess.run([sys.executable, "-Ic", code, shim], user=alice, group=alice, extra_groups=[], timeout=20, check=False)
+    assert done.returncode == 72
+
+
+# Attacks
+
+
+@pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2)], ids=str)
+def test_closed_standard_descriptors_open_no_door(shim: Path, granted: Path, alice: int, closed: tuple[int, ...]) -> None:
+    def close() -> None:
+        for fd in closed:
+            os.close(fd)
+
+    status = subprocess.run([shim, "bind", "80"], user=alice, group=alice, extra_groups=[], preexec_fn=close, check=False, timeout=20)
+    assert status.returncode != 0
+    assert is_free(80)
+
+
+@pytest.mark.parametrize("fault", ["setresuid:retval=0", "setresuid:error=EAGAIN", "setresgid:error=EPERM", "capset:retval=0"])
+def test_a_drop_that_did_not_happen_is_noticed(shim: Path, granted: Path, alice: int, fault: str) -> None:
+    """An unchecked prototype bound the port as root here."""
+    assert shutil.which("strace"), "strace is needed: apt install strace"
+    name = f"uid{alice}"
+    account = f"{name}:x:{alice}:{alice}::/:/bin/sh\n"
+    passwd = Path("/etc/passwd")
+    before = passwd.read_text()
+    passwd.write_text(before + account)  # strace -u wants a name; /etc is in memory here
+    try:
+        left, right = socket.socketpair()
+        with left, right:
+            done = subprocess.run(
+                ["strace", "-f", "-o", "/dev/null", "-u", name, "-e", f"inject={fault}", shim, "bind", "80"],
+                stdin=right, capture_output=True, timeout=20, check=False,
+            )  # fmt: skip
+            assert done.returncode == 71, done.stderr
+            left.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                left.recv(1)
+    finally:
+        passwd.write_text(before)
+    assert is_free(80)
+
+
+def test_an_environment_of_unsafe_variables_changes_nothing(shim: Path, granted: Path, alice: int) -> None:
+    names = ("LD_PRELOAD", "LD_LIBRARY_PATH", "LD_AUDIT", "LD_DEBUG", "GLIBC_TUNABLES", "LD_PROFILE", "MALLOC_TRACE", "GCONV_PATH", "RESOLV_HOST_CONF", "TMPDIR", "NLSPATH")
+    environ = {name: "/nowhere/evil" for name in names} | {"LD_DEBUG": "help", "GLIBC_TUNABLES": "glibc.malloc.check=3"}
+    done = subprocess.run([shim, "bind", "80"], stdin=subprocess.DEVNULL, env=environ, user=alice, group=alice, extra_groups=[], capture_output=True, check=False)
+    assert done.returncode == 65
+    assert done.stdout == b""
+
+
+def test_the_installed_helper_is_self_contained(built_shim: Path) -> None:
+    text = subprocess.run(["readelf", "-ld", built_shim], capture_output=True, text=True, check=True).stdout
+    assert "INTERP" not in text
+    assert "NEEDED" not in text
+    assert "DYN (Position-Independent" in text or "Elf file type is DYN" in text
+    assert stat.S_IMODE(built_shim.stat().st_mode) & stat.S_ISUID == 0
