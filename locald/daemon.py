@@ -287,7 +287,8 @@ def serve(http_port: int, allow_root: bool, outcome: int | None = None) -> int:
         if outcome is not None:
             with contextlib.suppress(BrokenPipeError):  # whoever started us was killed: serve all the same
                 os.write(outcome, encode(message))
-            os.close(outcome)
+            if isinstance(message, Hello):
+                os.close(outcome)  # after a failure our end closes it: who waits for that sees us gone
 
     os.umask(0o077)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)

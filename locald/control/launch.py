@@ -62,6 +62,7 @@ def launch(paths: Paths, options: Sequence[str] = ()) -> Hello:
         finally:
             os.close(write_end)
         line = ready.readline()
+        ready.read()  # of a daemon that failed, this returns when it is gone
     answer = decode_reply(line) if line else None
     if isinstance(answer, Failure):
         raise LocaldError(answer.message, answer.hint, answer.exit_code)

@@ -1,0 +1,39 @@
+"""Messages over the control socket."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from locald.control.codec import decode_reply, decode_request, encode
+from locald.control.messages import AddAlias, App, Done, Failure, Hello, Register, Report, Started, Status, Stop
+from locald.errors import LocaldError
+
+REQUESTS = [Status(), Register("a", ["x", "y"], "/", None), Started(5, 1.5), AddAlias("a", 3000), Stop(restart=True)]
+REPLIES = [
+    Hello(1, "0.1.0", 7),
+    Done(),
+    Failure("what", "hint", 3),
+    Report("0", 1, 2.0, 80, ["127.0.0.1:80"], 0, [], [App("a", "u", "run", 1, None, 0.0, "", [])]),
+]
+
+
+@pytest.mark.parametrize("message", REQUESTS, ids=lambda each: type(each).__name__)
+def test_a_request_comes_back_as_it_went(message: object) -> None:
+    line = encode(message)  # type: ignore[arg-type]
+    assert line.endswith(b"\n")
+    assert line.count(b"\n") == 1
+    assert decode_request(line) == message
+
+
+@pytest.mark.parametrize("message", REPLIES, ids=lambda each: type(each).__name__)
+def test_a_reply_comes_back_as_it_went(message: object) -> None:
+    assert decode_reply(encode(message)) == message  # type: ignore[arg-type]
+
+
+@given(st.binary())
+def test_anything_else_is_one_error(line: bytes) -> None:
+    for decode in (decode_request, decode_reply):
+        with pytest.raises(LocaldError):
+            decode(line)

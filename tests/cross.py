@@ -1,0 +1,89 @@
+"""make cross: what cannot be run here is compiled all the same, with ziglang.
+
+The helper for macOS (both architectures) and for Linux with musl (both), and the extensions for macOS; each
+result is read, since an exit status proves nothing.  A check and not a release: those are built on Macs.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import struct
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+ZIG = f"{sys.executable} -m ziglang cc"
+MACHO_64, MH_EXECUTE, MH_BUNDLE, MH_DYLIB, MH_PIE = 0xFEEDFACF, 2, 8, 6, 0x200000
+CPU = {"aarch64": 0x0100000C, "x86_64": 0x01000007}
+ELF_MACHINE = {"aarch64": 183, "x86_64": 62}
+MACOS = {"aarch64": "aarch64-macos.11.0", "x86_64": "x86_64-macos.11.0"}
+WARNINGS = ["-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wcast-qual", "-Wstrict-prototypes", "-Werror"]
+
+sys.path.insert(0, str(ROOT / "csrc"))
+import build_shim  # noqa: E402
+
+
+def main() -> None:
+    # zig opens many files at once.
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    os.chdir(ROOT)
+    with tempfile.TemporaryDirectory() as folder:
+        for architecture in CPU:
+            helper_for_linux(architecture, Path(folder) / f"locald-shim-{architecture}-musl")
+            helper_for_macos(architecture, Path(folder) / f"locald-shim-{architecture}-macos")
+            extensions_for_macos(architecture, Path(folder))
+
+
+def sources(system: str) -> list[str]:
+    return [name for name in build_shim.SOURCES if "os_" not in name] + [f"csrc/shim/os_{system}.c"]
+
+
+def cc(target: str, *arguments: str) -> None:
+    subprocess.run([*ZIG.split(), "-target", target, *build_shim.CFLAGS, *WARNINGS, *arguments], check=True)
+
+
+def helper_for_linux(architecture: str, out: Path) -> None:
+    target = f"{architecture}-linux-musl"
+    cc(target, "-fPIE", "-static-pie", "-s", '-DLOCALD_VERSION="0"', *sources("linux"), "-o", str(out))
+    data = out.read_bytes()
+    assert build_shim.is_static_pie(out), f"{out.name} is no static PIE"
+    assert struct.unpack_from("<H", data, 18)[0] == ELF_MACHINE[architecture]
+    assert len(data) < 40_000, f"{out.name} has {len(data)} bytes"
+    print(f"{out.name}: static PIE, {len(data)} bytes")
+
+
+def helper_for_macos(architecture: str, out: Path) -> None:
+    cc(MACOS[architecture], '-DLOCALD_VERSION="0"', *sources("darwin"), "-o", str(out))
+    magic, cpu, _, kind, _, _, flags = struct.unpack_from("<7I", out.read_bytes())
+    assert (magic, cpu, kind) == (MACHO_64, CPU[architecture], MH_EXECUTE)
+    assert flags & MH_PIE
+    print(f"{out.name}: Mach-O PIE, {out.stat().st_size} bytes")
+
+
+def extensions_for_macos(architecture: str, folder: Path) -> None:
+    compiler = f"{ZIG} -target {MACOS[architecture]}"
+    name = "arm64" if architecture == "aarch64" else architecture
+    environ = os.environ | {
+        "CC": compiler,
+        "LDSHARED": f"{compiler} -shared -Wl,-undefined,dynamic_lookup",
+        "_PYTHON_HOST_PLATFORM": f"macosx-11.0-{name}",
+        "SETUPTOOLS_EXT_SUFFIX": f".cpython-{sys.version_info.major}{sys.version_info.minor}-darwin.so",
+    }
+    out = folder / architecture
+    command = [sys.executable, "setup.py", "-q", "build_ext", "--build-lib", out, "--build-temp", folder / "temp" / architecture, "--force"]
+    subprocess.run(command, env=environ, check=True)
+    built = sorted(out.rglob("*.so"))
+    assert [path.name.split(".")[0] for path in built] == ["fdpass", "http1"]
+    for path in built:
+        magic, cpu, _, kind = struct.unpack_from("<4I", path.read_bytes())
+        assert (magic, cpu) == (MACHO_64, CPU[architecture])
+        assert kind in (MH_BUNDLE, MH_DYLIB)
+        print(f"{path.name} for {name}: {path.stat().st_size} bytes")
+
+
+if __name__ == "__main__":
+    main()
