@@ -18,7 +18,7 @@ check: $(VENV)/check ## formats, types, warnings of the C compiler
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
-	$(VENV)/bin/cython-lint --max-line-length 110 locald
+	PATH=$(CURDIR)/$(VENV)/bin:$$PATH cython-lint --max-line-length 120 locald
 	sh tests/warnings.sh
 
 cross: $(VENV)/cross ## compile shim and extensions for macOS and for musl, with ziglang

@@ -15,7 +15,7 @@ from Cython.Build import cythonize
 from setuptools import Command, Extension, setup
 
 sys.path.insert(0, "csrc")
-from build_shim import HEADERS, SOURCES, SYSTEMS, compile_shim  # noqa: E402
+from build_shim import HEADERS, SOURCES, SYSTEMS, compile_shim
 
 
 class build_shim(Command):

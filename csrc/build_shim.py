@@ -24,7 +24,16 @@ SOURCES = [
     SYSTEMS[MACOS],
     "csrc/fdpass.c",
 ]
-CFLAGS = ["-std=c11", "-D_GNU_SOURCE", "-D_DARWIN_C_SOURCE", "-O2", "-g0", "-Wall", "-Wextra", "-fstack-protector-strong"]
+CFLAGS = [
+    "-std=c11",
+    "-D_GNU_SOURCE",
+    "-D_DARWIN_C_SOURCE",
+    "-O2",
+    "-g0",
+    "-Wall",
+    "-Wextra",
+    "-fstack-protector-strong",
+]
 
 
 def compile_shim(out: Path, version: str, warn: Callable[[str], object]) -> None:

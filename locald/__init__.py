@@ -9,6 +9,7 @@ The rooms, and who may enter them (tests/test_layout.py keeps it so):
     paths       where things live
     fdpass      SCM_RIGHTS, a thin skin over csrc/fdpass.c
     shim        bind(): finds, verifies and calls the setuid helper (csrc/shim)
+    refusal     why a port could not be had, in the words of an exception
     cli/        the commands; the only writer to the terminal
     control/    the Unix socket between the commands and the daemon
     daemon      builds the rooms, connects them, owns start and stop

@@ -7,6 +7,7 @@ that cannot be read is set aside, never overwritten.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -29,7 +30,7 @@ class Aliases:
         self.note = ""
         self._ports = self._load()
 
-    def __iter__(self):  # type: ignore[no-untyped-def]
+    def __iter__(self) -> Iterator[tuple[str, int]]:
         return iter(sorted(self._ports.items()))
 
     def __contains__(self, name: str) -> bool:

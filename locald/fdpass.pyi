@@ -1,7 +1,7 @@
-from collections.abc import Buffer, Sequence
+from collections.abc import Sequence
 from socket import socket
 
 MAX_FDS: int
 
-def send_fds(sock: socket | int, data: Buffer, fds: Sequence[int], /) -> int: ...
+def send_fds(sock: socket | int, data: bytes | bytearray | memoryview, fds: Sequence[int], /) -> int: ...
 def recv_fds(sock: socket | int, bufsize: int, maxfds: int, /) -> tuple[bytes, list[int]]: ...

@@ -7,6 +7,7 @@ proves nothing (LD_DEBUG=help makes a dynamic setuid program exit 0 before its m
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import select
@@ -14,22 +15,10 @@ import signal
 import socket
 import stat
 import time
-from pathlib import Path
 
-from locald import fdpass
-from locald.errors import (
-    AddressUnavailable,
-    BindError,
-    BindTimeout,
-    NotInstalled,
-    NotPrivileged,
-    Outdated,
-    PolicyUnusable,
-    PortDenied,
-    PortInUse,
-    ShimFailed,
-)
-from locald.paths import POLICY, SHIM
+from locald import fdpass, refusal
+from locald.errors import BindTimeout, NotInstalled, Outdated, PortDenied, ShimFailed
+from locald.paths import SHIM
 
 __all__ = ["PROTOCOL", "bind"]
 
@@ -37,8 +26,6 @@ PROTOCOL = 1  # csrc/shim/shim.h has the same number
 BACKLOG = 4096  # cut down by the system to its own limit (net.core.somaxconn)
 ANSWER_S = 6.0  # the helper's own alarm ends it after 5
 FIRST_FREE_PORT = 1024  # the contract: the helper serves 1..1023
-
-SETUP_HINT = "run locald-setup; it asks for sudo by itself"
 
 
 def bind(port: int, address: str = "127.0.0.1") -> socket.socket:
@@ -82,7 +69,7 @@ def _bind_directly(port: int, address: str, family: int) -> socket.socket | None
     try:
         listener = socket.socket(family, socket.SOCK_STREAM)
     except OSError as error:
-        raise _from_errno(error, port, address) from None
+        raise refusal.from_errno(error, port, address) from None
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
@@ -93,7 +80,7 @@ def _bind_directly(port: int, address: str, family: int) -> socket.socket | None
         listener.close()
         if error.errno in (errno.EACCES, errno.EPERM):
             return None
-        raise _from_errno(error, port, address) from None
+        raise refusal.from_errno(error, port, address) from None
     return listener
 
 
@@ -113,7 +100,7 @@ def _bind_by_shim(port: int, address: str, family: int) -> socket.socket:
         finally:
             status = _reap(pid, ours, deadline)
     if listener is None:
-        raise _from_status(status, port, address)
+        raise refusal.from_status(status, port, address)
     return listener
 
 
@@ -121,15 +108,15 @@ def _verify_installed() -> None:
     try:
         seen = os.lstat(SHIM)
     except (FileNotFoundError, NotADirectoryError):
-        raise NotInstalled(f"locald-shim is not installed at {SHIM}", SETUP_HINT) from None
+        raise NotInstalled(f"locald-shim is not installed at {SHIM}", refusal.SETUP_HINT) from None
     except OSError as error:
-        raise NotInstalled(f"{SHIM} cannot be looked at: {error.strerror}", SETUP_HINT) from None
-    if seen.st_uid != 0 and _in_user_namespace():
-        raise _no_privilege("user_namespace")
+        raise NotInstalled(f"{SHIM} cannot be looked at: {error.strerror}", refusal.SETUP_HINT) from None
+    if seen.st_uid != 0 and refusal.in_user_namespace():
+        raise refusal.no_privilege("user_namespace")
     if not stat.S_ISREG(seen.st_mode) or seen.st_uid != 0:
-        raise _no_privilege("owner")
+        raise refusal.no_privilege("owner")
     if seen.st_mode & 0o022 or not seen.st_mode & stat.S_ISUID:
-        raise _no_privilege("mode")
+        raise refusal.no_privilege("mode")
 
 
 def _spawn(port: int, address: str, standard_input: int) -> int:
@@ -143,33 +130,34 @@ def _spawn(port: int, address: str, standard_input: int) -> int:
     try:
         return os.posix_spawn(SHIM, arguments, {}, file_actions=actions, setsigmask=())
     except OSError as error:
-        raise ShimFailed(f"{SHIM} cannot be started: {error.strerror}", SETUP_HINT) from None
+        raise ShimFailed(f"{SHIM} cannot be started: {error.strerror}", refusal.SETUP_HINT) from None
 
 
-def _receive(
-    ours: socket.socket, port: int, address: str, family: int, deadline: float
-) -> socket.socket | None:
+def _receive(ours: socket.socket, port: int, address: str, family: int, deadline: float) -> socket.socket | None:
     """The listener that came, proven to be the one asked for; None when the helper refused."""
     if not _readable(ours, deadline):
         raise BindTimeout(
-            f"locald-shim did not answer within {ANSWER_S:.0f} seconds", "try again; is the machine overloaded?"
+            f"locald-shim did not answer within {ANSWER_S:.0f} seconds",
+            "try again; is the machine overloaded?",
         )
     try:
         data, fds = fdpass.recv_fds(ours, 2, 1)
     except ConnectionResetError:
         return None
     except OSError as error:
-        raise ShimFailed(f"locald-shim's answer is unusable: {error.strerror}", SETUP_HINT) from None
+        raise ShimFailed(f"locald-shim's answer is unusable: {error.strerror}", refusal.SETUP_HINT) from None
     if not data and not fds:
         return None
     listener = socket.socket(fileno=fds[0]) if fds else None
     if data != bytes([PROTOCOL]) or listener is None:
         if listener is not None:
             listener.close()
-        raise Outdated(f"the installed locald-shim does not speak protocol {PROTOCOL} of this locald", SETUP_HINT)
+        raise Outdated(
+            f"the installed locald-shim does not speak protocol {PROTOCOL} of this locald", refusal.SETUP_HINT
+        )
     if not _is_the_one(listener, port, address, family):
         listener.close()
-        raise ShimFailed(f"{SHIM} sent another socket than the one asked for", SETUP_HINT)
+        raise ShimFailed(f"{SHIM} sent another socket than the one asked for", refusal.SETUP_HINT)
     return listener
 
 
@@ -186,10 +174,8 @@ def _is_the_one(listener: socket.socket, port: int, address: str, family: int) -
 
 
 def _acknowledge(ours: socket.socket) -> None:
-    try:
+    with contextlib.suppress(OSError):  # it went away early: the listener is proven and ours all the same
         ours.send(bytes([PROTOCOL]))
-    except OSError:
-        pass  # it went away early: the listener is proven and ours all the same
 
 
 def _reap(pid: int, ours: socket.socket, deadline: float) -> int | None:
@@ -214,120 +200,3 @@ def _readable(ours: socket.socket, deadline: float) -> bool:
     poller = select.poll()
     poller.register(ours, select.POLLIN)
     return bool(poller.poll(max(0.0, deadline - time.monotonic()) * 1000))
-
-
-def _from_status(status: int | None, port: int, address: str) -> BindError:
-    """The exception for each exit code of the contract (DESIGN, "The privilege contract")."""
-    where = f"port {port} on {address}"
-    match status:
-        case 66:
-            return PolicyUnusable(
-                f"the policy file {POLICY} is missing, unsafe or malformed, so nothing is granted",
-                f"look at it: ls -l {POLICY}; then {SETUP_HINT}",
-            )
-        case 67:
-            return PortDenied(
-                f"{POLICY} does not grant {where} to uid {os.getuid()}",
-                f"sudo locald-setup --port {port} --address {address}   (locald-setup prints the full command)",
-            )
-        case 68:
-            return _no_privilege(_cause())
-        case 69:
-            return _in_use(port, address)
-        case 70:
-            return AddressUnavailable(f"this machine does not have the address {address}")
-        case 64 | 65:
-            return Outdated(f"the installed locald-shim refused the request (exit code {status})", SETUP_HINT)
-        case 72:
-            return BindTimeout("locald-shim ran out of time", "try again; is the machine overloaded?")
-    ended = "unseen: this program ignores SIGCHLD" if status is None else f"exit code {status}"
-    return ShimFailed(f"locald-shim could not bind {where} ({ended})", f"try it by hand: {SHIM} bind {port} {address}")
-
-
-def _from_errno(error: OSError, port: int, address: str) -> BindError:
-    if error.errno == errno.EADDRINUSE:
-        return _in_use(port, address)
-    if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
-        return AddressUnavailable(f"this machine does not have the address {address}")
-    return BindError(f"port {port} on {address} cannot be bound: {error.strerror}")
-
-
-def _no_privilege(cause: str) -> NotPrivileged:
-    message, hint = {
-        "owner": (f"{SHIM} does not belong to root", SETUP_HINT),
-        "mode": (f"{SHIM} has the wrong mode: root must own it, setuid, and nobody else may write it", SETUP_HINT),
-        "nosuid": (
-            f"{SHIM} is on a file system mounted nosuid, so it has no privilege",
-            f"findmnt -T {SHIM}   shows the mount; remount it with suid, or use --http-port",
-        ),
-        "no_new_privs": (
-            "this process runs with no_new_privs, so no setuid program works in it",
-            "start locald outside the sandbox (a container's no-new-privileges, an editor's or systemd's NoNewPrivileges)",
-        ),
-        "user_namespace": (
-            "this process runs in a user namespace, where setuid programs have no power over real ports",
-            "start locald outside the rootless container, or use --http-port",
-        ),
-        "root": ("root was refused by locald-shim, and may not bind the port itself", "run locald as yourself"),
-        "unknown": (f"{SHIM} started without privilege, and the cause cannot be seen from here", SETUP_HINT),
-    }[cause]
-    return NotPrivileged(message, hint, cause)
-
-
-def _cause() -> str:
-    """Why a setuid program got no privilege: each cause has its own remedy."""
-    if _in_user_namespace():
-        return "user_namespace"
-    if os.getuid() == 0:
-        return "root"
-    if os.statvfs(SHIM).f_flag & os.ST_NOSUID:
-        return "nosuid"
-    if "NoNewPrivs:\t1" in _proc("status"):
-        return "no_new_privs"
-    return "unknown"
-
-
-def _in_user_namespace() -> bool:
-    # The first namespace maps every uid to itself in one line; see user_namespaces(7).
-    mapping = _proc("uid_map").split()
-    return bool(mapping) and mapping != ["0", "0", "4294967295"]
-
-
-def _proc(name: str) -> str:
-    """/proc/self/NAME on Linux, nothing elsewhere."""
-    try:
-        return Path("/proc/self", name).read_text()
-    except OSError:
-        return ""
-
-
-def _in_use(port: int, address: str) -> PortInUse:
-    pid, program = _who_listens(port, address)
-    if pid is None:
-        return PortInUse(
-            f"port {port} on {address} is in use by a program of another user",
-            f"see which: sudo ss -ltnp 'sport = :{port}'   (macOS: sudo lsof -nP -iTCP:{port} -sTCP:LISTEN)",
-        )
-    return PortInUse(
-        f"port {port} on {address} is in use by {program} (pid {pid})",
-        f"stop it (kill {pid}), or use another port",
-        pid,
-        program,
-    )
-
-
-def _who_listens(port: int, address: str) -> tuple[int | None, str]:
-    import psutil  # noqa: PLC0415  (30 ms, and only when something went wrong)
-
-    try:
-        for connection in psutil.net_connections("tcp"):
-            if (
-                connection.status == psutil.CONN_LISTEN
-                and connection.laddr.port == port
-                and connection.laddr.ip in (address, "0.0.0.0", "::")  # noqa: S104  (compared, never bound)
-                and connection.pid
-            ):
-                return connection.pid, psutil.Process(connection.pid).name()
-    except (psutil.Error, OSError):
-        pass  # macOS shows sockets of other processes to root only
-    return None, ""

@@ -20,7 +20,16 @@ MACHO_64, MH_EXECUTE, MH_BUNDLE, MH_DYLIB, MH_PIE = 0xFEEDFACF, 2, 8, 6, 0x20000
 CPU = {"aarch64": 0x0100000C, "x86_64": 0x01000007}
 ELF_MACHINE = {"aarch64": 183, "x86_64": 62}
 MACOS = {"aarch64": "aarch64-macos.11.0", "x86_64": "x86_64-macos.11.0"}
-WARNINGS = ["-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wcast-qual", "-Wstrict-prototypes", "-Werror"]
+WARNINGS = [
+    "-Wall",
+    "-Wextra",
+    "-Wconversion",
+    "-Wshadow",
+    "-Wcast-qual",
+    "-Wstrict-prototypes",
+    "-Werror",
+    "-Wno-unused-command-line-argument",
+]
 
 sys.path.insert(0, str(ROOT / "csrc"))
 import build_shim  # noqa: E402
@@ -74,7 +83,17 @@ def extensions_for_macos(architecture: str, folder: Path) -> None:
         "SETUPTOOLS_EXT_SUFFIX": f".cpython-{sys.version_info.major}{sys.version_info.minor}-darwin.so",
     }
     out = folder / architecture
-    command = [sys.executable, "setup.py", "-q", "build_ext", "--build-lib", out, "--build-temp", folder / "temp" / architecture, "--force"]
+    command = [
+        sys.executable,
+        "setup.py",
+        "-q",
+        "build_ext",
+        "--build-lib",
+        out,
+        "--build-temp",
+        folder / "temp" / architecture,
+        "--force",
+    ]
     subprocess.run(command, env=environ, check=True)
     built = sorted(out.rglob("*.so"))
     assert [path.name.split(".")[0] for path in built] == ["fdpass", "http1"]

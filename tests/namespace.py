@@ -19,11 +19,15 @@ import tempfile
 from pathlib import Path
 
 MARK = "LOCALD_TEST_NAMESPACE"
+OUTSIDE = "LOCALD_TEST_OUTSIDE"  # a descriptor of the network outside, for the tests that download packages
 
 
 def main(command: list[str]) -> None:
     if os.environ.get(MARK) != "entering":
         os.environ[MARK] = "entering"
+        outside = os.open("/proc/self/ns/net", os.O_RDONLY)
+        os.set_inheritable(outside, True)
+        os.environ[OUTSIDE] = str(outside)
         os.execvp("unshare", ["unshare", "-mn", sys.executable, __file__, *command])
     os.environ[MARK] = "1"
     raise_loopback()

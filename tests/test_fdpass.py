@@ -56,9 +56,7 @@ def close_all(fds: list[int]) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 100, MAX_FDS])
-def test_descriptors_arrive_in_order_and_close_on_exec(
-    pair: tuple[socket.socket, socket.socket], count: int
-) -> None:
+def test_descriptors_arrive_in_order_and_close_on_exec(pair: tuple[socket.socket, socket.socket], count: int) -> None:
     files = [os.open(os.devnull, os.O_RDONLY) for _ in range(count)]
     assert send_fds(pair[0], b"hello", files) == 5
     data, got = recv_fds(pair[1], 100, MAX_FDS)
@@ -81,9 +79,7 @@ def test_the_end_of_the_stream_is_no_data(pair: tuple[socket.socket, socket.sock
     assert recv_fds(pair[1], 1, 1) == (b"", [])
 
 
-def test_the_stdlib_understands_us_and_we_understand_it(
-    pair: tuple[socket.socket, socket.socket], file: int
-) -> None:
+def test_the_stdlib_understands_us_and_we_understand_it(pair: tuple[socket.socket, socket.socket], file: int) -> None:
     send_fds(pair[0], b"1", [file])
     data, got, _, _ = socket.recv_fds(pair[1], 10, 1)
     assert (data, len(got)) == (b"1", 1)
@@ -107,9 +103,7 @@ def test_more_descriptors_than_allowed_are_all_closed(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="SO_PASSCRED is Linux's")
-def test_a_control_message_of_another_kind_is_refused(
-    pair: tuple[socket.socket, socket.socket], file: int
-) -> None:
+def test_a_control_message_of_another_kind_is_refused(pair: tuple[socket.socket, socket.socket], file: int) -> None:
     pair[1].setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
     raw_send(pair[0], [file])
     before = open_fds()

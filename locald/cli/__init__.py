@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
+from typing import ClassVar
 
 import click
 
@@ -28,7 +29,7 @@ __all__ = ["locald_command", "main"]
 class LazyGroup(click.Group):
     """A group that imports a verb when it is needed: `locald status` must not pay for `locald run`."""
 
-    VERBS = {
+    VERBS: ClassVar = {
         "run": "Run a command behind a name.",
         "status": "Show what is running, and where.",
         "alias": "Name a server that is already running.",

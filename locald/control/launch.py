@@ -49,7 +49,7 @@ def launch(paths: Paths, options: Sequence[str] = ()) -> Hello:
             with _open_log(Path(paths.log)) as log:
                 # -P: the folder we are called in must not be searched for a package named locald.
                 # The child forks once more and ends, so that the daemon is no child of a command's.
-                subprocess.run(  # noqa: S603
+                subprocess.run(
                     [sys.executable, "-P", "-m", "locald.daemon", "--detach", str(write_end), *options],
                     stdin=subprocess.DEVNULL,
                     stdout=log,

@@ -321,9 +321,7 @@ class Exchange:
         self._keep = self._keep and self._counted and self._request_done and not self.client.proxy.draining
         self._response = response
         self.answered = True
-        self._out.append(
-            headers.response_head(response, minor=minor, chunked=self._chunked, close=not self._keep)
-        )
+        self._out.append(headers.response_head(response, minor=minor, chunked=self._chunked, close=not self._keep))
 
     def _flush(self) -> None:
         if self._out:
@@ -399,9 +397,7 @@ class Exchange:
 
     def _open_tunnel(self, response: Response) -> None:
         upstream = self.upstream
-        agreed = any(
-            name.lower() == b"upgrade" and value.lower() == b"websocket" for name, value in response.fields
-        )
+        agreed = any(name.lower() == b"upgrade" and value.lower() == b"websocket" for name, value in response.fields)
         if upstream is None or not self._upgrade or not agreed:
             self.upstream_broke("answered 101 to a request that did not ask for that")
             return

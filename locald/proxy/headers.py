@@ -17,11 +17,13 @@ PSEUDONYM = b"locald"
 
 # What concerns one connection only, and never the next.
 HOP_BY_HOP = frozenset(
-    b"connection keep-alive proxy-connection te transfer-encoding upgrade proxy-authenticate proxy-authorization".split()
+    b"connection keep-alive proxy-connection te transfer-encoding upgrade "
+    b"proxy-authenticate proxy-authorization".split()
 )
 # Set anew for the upstream: it must be able to believe them.
 OURS = frozenset(
-    b"forwarded x-forwarded-for x-forwarded-host x-forwarded-port x-forwarded-proto x-real-ip host content-length".split()
+    b"forwarded x-forwarded-for x-forwarded-host x-forwarded-port x-forwarded-proto x-real-ip "
+    b"host content-length".split()
 )
 # CGI turns "Proxy" into HTTP_PROXY, which programs obey (CVE-2016-5385, httpoxy).
 NEVER = frozenset([b"proxy"])
@@ -32,7 +34,10 @@ NO_TRAILER = (
     HOP_BY_HOP
     | OURS
     | NEVER
-    | frozenset(b"authorization cookie set-cookie trailer content-type content-encoding content-range expect max-forwards via".split())
+    | frozenset(
+        b"authorization cookie set-cookie trailer content-type content-encoding content-range "
+        b"expect max-forwards via".split()
+    )
 )
 
 
@@ -122,10 +127,7 @@ def count_loops(request: Request) -> int:
 
 def _end_to_end(fields: Fields) -> Fields:
     nominated = {
-        word.strip().lower()
-        for name, value in fields
-        if name.lower() == b"connection"
-        for word in value.split(b",")
+        word.strip().lower() for name, value in fields if name.lower() == b"connection" for word in value.split(b",")
     } - NOT_NOMINATED
     # "Content_Length" is "Content-Length" to a server that turns both into the same variable.
     drop = HOP_BY_HOP | NEVER | nominated

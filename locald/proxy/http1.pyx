@@ -14,7 +14,6 @@ from locald.proxy.chttp1 cimport (
     HTTP1_HEAD_REQUEST,
     HTTP1_KEEP_ALIVE,
     HTTP1_LENGTH,
-    HTTP1_NEED_MORE,
     HTTP1_NO_BODY,
     HTTP1_REQUEST,
     HTTP1_RESPONSE,
@@ -34,7 +33,17 @@ from locald.proxy.chttp1 cimport (
     http1_span,
 )
 
-__all__ = ["NEED_DATA", "End", "ProtocolError", "Reader", "Request", "Response", "chunk_head", "last_chunk", "serialize"]
+__all__ = [
+    "NEED_DATA",
+    "End",
+    "ProtocolError",
+    "Reader",
+    "Request",
+    "Response",
+    "chunk_head",
+    "last_chunk",
+    "serialize",
+]
 
 
 class ProtocolError(Exception):

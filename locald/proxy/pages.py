@@ -63,7 +63,12 @@ def refused(status: int, rule: str) -> Page:
 
 def not_allowed() -> Page:
     """405: CONNECT and TRACE are for other kinds of proxies."""
-    return Page(405, "Method not allowed", ("CONNECT and TRACE go no further.",), fields=((b"Allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),))
+    return Page(
+        405,
+        "Method not allowed",
+        ("CONNECT and TRACE go no further.",),
+        fields=((b"Allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),),
+    )
 
 
 def render(page: Page, request: Request | None, close: bool) -> bytes:
@@ -84,7 +89,10 @@ def render(page: Page, request: Request | None, close: bool) -> bytes:
         (b"Content-Length", b"%d" % len(data)),
         (b"Cache-Control", b"no-store"),
         (b"X-Content-Type-Options", b"nosniff"),
-        (b"Content-Security-Policy", b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
+        (
+            b"Content-Security-Policy",
+            b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+        ),
         *page.fields,
     ]
     if close:
@@ -115,7 +123,8 @@ STYLE = """
 body { max-width: 42rem; margin: 12vh auto; padding: 0 1.5rem }
 h1 { font-size: 1.5rem; line-height: 1.3; margin: 0 0 1rem }
 small { color: GrayText; letter-spacing: .08em }
-code { font: .95em ui-monospace, monospace; background: color-mix(in srgb, CanvasText 9%, Canvas); padding: .15em .4em; border-radius: .3em }
+code { font: .95em ui-monospace, monospace; padding: .15em .4em; border-radius: .3em }
+code { background: color-mix(in srgb, CanvasText 9%, Canvas) }
 li { margin: .2rem 0 }
 """
 
@@ -129,5 +138,8 @@ def _html(page: Page) -> str:
         parts.append(f"<p>Apps there are:</p><ul>{items}</ul>")
     if page.hint:
         parts.append(f"<p>Next: <code>{escape(page.hint)}</code></p>")
-    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(page.title)}</title>'
-    return f'<!doctype html><html lang="en"><head>{head}<style>{STYLE}</style></head><body>{"".join(parts)}</body></html>\n'
+    head = (
+        f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(page.title)}</title>'
+    )
+    head += f"<style>{STYLE}</style>"
+    return f'<!doctype html><html lang="en"><head>{head}</head><body>{"".join(parts)}</body></html>\n'

@@ -26,7 +26,7 @@ def elevate(arguments: Sequence[str]) -> int:
     click.echo(f"    {shlex.join(command)}\n", err=True)
     if sys.stdin.isatty() and sys.stdout.isatty() and click.confirm("Run it now?", default=True):
         try:
-            os.execvp(command[0], command)  # noqa: S606
+            os.execvp(command[0], command)
         except OSError as error:
             click.echo(f"sudo cannot be run: {error.strerror}", err=True)
     return Exit.NEEDS_ROOT

@@ -145,4 +145,6 @@ def _unlink(name: str, directory: int) -> None:
 
 
 def _failure(path: str, error: OSError) -> LocaldError:
-    return LocaldError(f"{path} was not changed: {error.strerror}", f"look at it: ls -ld {path}; df {os.path.dirname(path)}")
+    return LocaldError(
+        f"{path} was not changed: {error.strerror}", f"look at it: ls -ld {path}; df {os.path.dirname(path)}"
+    )

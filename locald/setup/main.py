@@ -20,28 +20,30 @@ ADDRESSES = ("127.0.0.1", "::1")
 PORTS = (80, 443)
 
 
-class Address(click.ParamType):
-    """A literal IP address in its one spelling."""
-
-    name = "address"
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+def _addresses(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    for value in values:
         try:
-            return canonical(value)
+            canonical(value)
         except ValueError:
-            self.fail(f"{value!r} is not a literal IPv4 or IPv6 address", param, ctx)
+            raise click.BadParameter(f"{value!r} is not a literal IPv4 or IPv6 address") from None
+    return tuple(canonical(value) for value in values)
 
 
 @click.command("setup", context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--user", metavar="NAME|UID", help="Whom to grant the ports; else the user behind sudo.")
 @click.option("--port", "ports", type=click.IntRange(1, PORT_LAST), multiple=True, help="Grant this port too.")
-@click.option("--address", "addresses", type=Address(), multiple=True, help="Grant ports on this address too.")
+@click.option(
+    "--address",
+    "addresses",
+    callback=_addresses,
+    multiple=True,
+    metavar="ADDRESS",
+    help="Grant ports on this address too.",
+)
 @click.option("--dry-run", is_flag=True, help="Print each step, and change nothing.")
 @click.option("--uninstall", is_flag=True, help="Remove all that setup has installed.")
 @click.version_option(locald.__version__, prog_name="locald-setup", message="%(prog)s %(version)s")
-def setup(
-    user: str | None, ports: tuple[int, ...], addresses: tuple[str, ...], dry_run: bool, uninstall: bool
-) -> int:
+def setup(user: str | None, ports: tuple[int, ...], addresses: tuple[str, ...], dry_run: bool, uninstall: bool) -> int:
     """Let a user have the ports 80 and 443 without being root.
 
     Installs one small setuid program, locald-shim, and the file that says which user may have which port.  Run again,
@@ -77,7 +79,9 @@ def _uid(user: str | None) -> int:
     """The uid of --user, else of who typed sudo."""
     given = user or os.environ.get("SUDO_UID") or (None if os.geteuid() == 0 else str(os.getuid()))
     if given is None:
-        raise LocaldError("whom shall the ports be granted to? There is no user behind sudo", "locald-setup --user NAME")
+        raise LocaldError(
+            "whom shall the ports be granted to? There is no user behind sudo", "locald-setup --user NAME"
+        )
     if given.isascii() and given.isdigit():
         uid = int(given)
     else:

@@ -35,8 +35,9 @@ def find() -> Path:
 
 def _folders() -> Iterator[Path]:
     package = Path(__file__).resolve().parent.parent
+    # Beside this very program, for pipx and uv behind the link that they made of it.
+    yield Path(sys.argv[0]).resolve().parent
     yield Path(sysconfig.get_path("scripts"))
-    yield Path(sys.argv[0]).absolute().parent
     yield package.parent / "bin"  # pip install --target
     yield package.parents[3] / "bin"  # pip install --prefix: lib/pythonX.Y/site-packages/locald
     yield Path(sysconfig.get_path("scripts", sysconfig.get_preferred_scheme("user")))

@@ -46,9 +46,7 @@ class Watch(Protocol):
         """A second has passed without a descriptor to wait for."""
 
 
-def run(
-    command: Sequence[str], environ: Mapping[str, str], started: Callable[[int], None], watch: Watch
-) -> int:
+def run(command: Sequence[str], environ: Mapping[str, str], started: Callable[[int], None], watch: Watch) -> int:
     """Run the command to its end; its exit code, or 128 and the number of the signal that ended it.
 
     ``started`` is called with its pid, which is its process group too.  Raises LocaldError with exit code
@@ -63,16 +61,14 @@ def run(
 
 def _spawn(command: Sequence[str], environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
     try:
-        return subprocess.Popen(command, env=environ, process_group=0)  # noqa: S603
+        return subprocess.Popen(command, env=environ, process_group=0)
     except FileNotFoundError:
         raise LocaldError(f"no such command: {command[0]}", exit_code=Exit.NOT_FOUND) from None
     except (OSError, ValueError) as error:
         raise LocaldError(f"{command[0]} cannot be run: {error}", exit_code=Exit.CANNOT_RUN) from None
 
 
-def _follow(
-    child: subprocess.Popen[bytes], wakeup: socket.socket, terminal: _Terminal, watch: Watch
-) -> int:
+def _follow(child: subprocess.Popen[bytes], wakeup: socket.socket, terminal: _Terminal, watch: Watch) -> int:
     while True:
         status = _wait(child.pid)
         if status is not None and os.WIFSTOPPED(status):
@@ -101,9 +97,8 @@ def _sleep(pid: int, wakeup: socket.socket, watch: Watch) -> None:
         if fd == watched:
             watch.readable()
         else:
-            for number in wakeup.recv(512):
-                if number != signal.SIGCHLD:
-                    _send(pid, number)
+            for number in set(wakeup.recv(512)) - {signal.SIGCHLD}:
+                _send(pid, number)
     if not events:
         watch.tick()
 
@@ -119,7 +114,7 @@ def _signals() -> Iterator[socket.socket]:
     reader, writer = socket.socketpair()
     reader.setblocking(False)
     writer.setblocking(False)
-    before: dict[int, Any] = {}
+    before: dict[signal.Signals, Any] = {}
     old_fd = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
     try:
         for number in (*PASSED_ON, signal.SIGCHLD):

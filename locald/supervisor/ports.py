@@ -35,7 +35,7 @@ def _is_free(port: int) -> bool:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind((address, port))
         except OSError:
-            if family == socket.AF_INET or socket.has_ipv6 and _has(family, address):
+            if family == socket.AF_INET or (socket.has_ipv6 and _has(family, address)):
                 return False
     return True
 

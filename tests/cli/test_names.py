@@ -26,7 +26,9 @@ def test_a_host_name_is_a_name(name: str) -> None:
     assert check(name) == name.lower().removesuffix(".localhost")
 
 
-@pytest.mark.parametrize("name", ["", "-a", "a-", "a_b", "a b", "a..b", ".a", "a/b", "a:80", "é", "a" * 64, "a." * 120 + "a"])
+@pytest.mark.parametrize(
+    "name", ["", "-a", "a-", "a_b", "a b", "a..b", ".a", "a/b", "a:80", "é", "a" * 64, "a." * 120 + "a"]
+)
 def test_anything_else_is_refused_with_a_suggestion(name: str) -> None:
     with pytest.raises(LocaldError) as caught:
         check(name)

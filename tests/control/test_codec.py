@@ -7,10 +7,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from locald.control.codec import decode_reply, decode_request, encode
-from locald.control.messages import AddAlias, App, Done, Failure, Hello, Register, Report, Started, Status, Stop
+from locald.control.messages import (
+    AddAlias,
+    App,
+    Done,
+    Failure,
+    Hello,
+    Register,
+    Report,
+    Started,
+    Status,
+    Stop,
+)
 from locald.errors import LocaldError
 
-REQUESTS = [Status(), Register("a", ["x", "y"], "/", None), Started(5, 1.5), AddAlias("a", 3000), Stop(restart=True)]
+REQUESTS = [
+    Status(),
+    Register("a", ["x", "y"], "/", None),
+    Started(5, 1.5),
+    AddAlias("a", 3000),
+    Stop(restart=True),
+]
 REPLIES = [
     Hello(1, "0.1.0", 7),
     Done(),

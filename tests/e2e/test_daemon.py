@@ -20,7 +20,9 @@ import pytest
 def get(url: str, **fields: str) -> tuple[int, bytes]:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     host = url.split("/")[2]
-    ask = urllib.request.Request(url.replace(host, "127.0.0.1:" + (host.split(":") + ["80"])[1]), headers={"Host": host, **fields})
+    ask = urllib.request.Request(
+        url.replace(host, "127.0.0.1:" + (host.split(":") + ["80"])[1]), headers={"Host": host, **fields}
+    )
     try:
         with opener.open(ask, timeout=10) as answer:
             return answer.status, answer.read()
@@ -145,7 +147,11 @@ def test_root_is_refused_unless_told_otherwise(installed: None, make_user: Calla
 
 def test_where_the_port_cannot_be_had_it_says_why_and_what_to_do(make_user: Callable[[int], Any]) -> None:
     user = make_user(61001)
-    for command in (("locald", "daemon", "start"), ("locald", "run", "--", "true"), ("locald", "alias", "a", "3000")):
+    for command in (
+        ("locald", "daemon", "start"),
+        ("locald", "run", "--", "true"),
+        ("locald", "alias", "a", "3000"),
+    ):
         done = user.type(*command)
         assert done.returncode == 4
         assert "not installed" in done.stderr
@@ -169,7 +175,13 @@ def test_a_busy_port_names_its_owner_and_takes_nothing(alice: Any, bob: Any) -> 
     assert done.returncode == 4
     assert "port 80 on 127.0.0.1 is in use" in done.stderr
     assert alice.processes() == []
-    own = alice.start("python", "-u", "-c", "import socket, sys; s = socket.create_server(('127.0.0.1', 8090)); print('up'); sys.stdin.read()", stdin=subprocess.PIPE)
+    own = alice.start(
+        "python",
+        "-u",
+        "-c",
+        "import socket, sys; s = socket.create_server(('127.0.0.1', 8090)); print('up'); sys.stdin.read()",
+        stdin=subprocess.PIPE,
+    )
     assert own.stdout.readline() == "up\n"
     done = alice.type("locald", "daemon", "start", "--http-port", "8090")
     assert f"(pid {own.pid})" in done.stderr
@@ -234,7 +246,7 @@ def test_nonsense_on_the_control_socket_is_answered_and_harms_nobody(alice: Any)
         "import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); f = s.makefile('rb');"
         "print(f.readline()); s.sendall(eval(sys.argv[2])); print(f.readline())"
     )
-    for line in ("b'nonsense\\n'", "b'{\"type\": \"explode\"}\\n'", "b'\\xff\\n'", "b'x' * (2 << 20)"):
+    for line in ("b'nonsense\\n'", 'b\'{"type": "explode"}\\n\'', "b'\\xff\\n'", "b'x' * (2 << 20)"):
         done = alice.type("python", "-c", code, str(path), line)
         assert "failure" in done.stdout or "Error" in done.stderr, done
     before = Path(f"/proc/{alice.daemon().pid}/fd")

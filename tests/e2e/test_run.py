@@ -77,7 +77,14 @@ def test_a_page_on_port_80_from_a_bare_command(alice: Any) -> None:
 
 @pytest.mark.parametrize(
     ("script", "code"),
-    [("exit 0", 0), ("exit 7", 7), ("exit 255", 255), ("kill -TERM $$", 143), ("kill -KILL $$", 137), ("kill -SEGV $$", 139)],
+    [
+        ("exit 0", 0),
+        ("exit 7", 7),
+        ("exit 255", 255),
+        ("kill -TERM $$", 143),
+        ("kill -KILL $$", 137),
+        ("kill -SEGV $$", 139),
+    ],
 )
 def test_the_exit_code_is_the_commands(alice: Any, script: str, code: int) -> None:
     assert alice.type("locald", "run", "--", "sh", "-c", script).returncode == code
@@ -95,7 +102,20 @@ def test_a_command_that_is_not_there_is_127_and_one_that_cannot_run_126(alice: A
 
 
 def test_port_and_url_are_in_the_environment_and_port_in_the_arguments(alice: Any) -> None:
-    done = alice.type("locald", "run", "--name", "x", "--port", "4321", "--", "sh", "-c", "echo $0 $1 $PORT $LOCALD_URL", "${PORT}", "a$PORT.b")
+    done = alice.type(
+        "locald",
+        "run",
+        "--name",
+        "x",
+        "--port",
+        "4321",
+        "--",
+        "sh",
+        "-c",
+        "echo $0 $1 $PORT $LOCALD_URL",
+        "${PORT}",
+        "a$PORT.b",
+    )
     assert done.stdout == "4321 a4321.b 4321 http://x.localhost/\n"
     assert done.stderr == "locald: http://x.localhost/  ->  port 4321\n"
 
@@ -120,7 +140,10 @@ def test_the_name_comes_from_the_project(alice: Any, file: str, text: str, name:
     folder.chmod(0o755)
     (folder / file).write_text(text)
     done = subprocess.run(
-        ["locald", "run", "--", "true"], **{**alice.how(capture_output=True), "cwd": folder}, timeout=30, check=False
+        ["locald", "run", "--", "true"],
+        **{**alice.how(capture_output=True), "cwd": folder},
+        timeout=30,
+        check=False,
     )
     assert done.stderr.startswith(f"locald: http://{name}.localhost/ "), done.stderr
 
@@ -137,7 +160,9 @@ def test_a_name_that_is_taken_is_5_and_says_by_whom(alice: Any) -> None:
     assert get("web") == 200
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2]
+)
 def test_a_signal_is_passed_on(alice: Any, number: signal.Signals) -> None:
     code = (
         "import signal, sys\nfor n in range(1, 30):\n"
@@ -160,7 +185,16 @@ def test_a_killed_command_line_takes_its_command_with_it(alice: Any, wait_for: C
 
 
 def test_a_killed_command_line_takes_a_stubborn_command_too(alice: Any, wait_for: Callable[..., None]) -> None:
-    process = alice.start("locald", "run", "--name", "web", "--", "sh", "-c", "trap '' TERM; echo ready; while :; do sleep 1; done")
+    process = alice.start(
+        "locald",
+        "run",
+        "--name",
+        "web",
+        "--",
+        "sh",
+        "-c",
+        "trap '' TERM; echo ready; while :; do sleep 1; done",
+    )
     read_until(process, "ready")
     child = psutil.Process(json.loads(alice.type("locald", "status", "--json").stdout)["apps"][0]["pid"])
     process.kill()

@@ -71,9 +71,18 @@ REQUESTS = {
         ],
     ),
     "a chunked body with an extension and a trailer": (
-        b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: Chunked\r\n\r\n3;a=b\r\nabc\r\n0002\r\nde\r\n0\r\nT: 1\r\n\r\n",
+        b"POST / HTTP/1.1\r\n"
+        + HOST
+        + b"Transfer-Encoding: Chunked\r\n\r\n3;a=b\r\nabc\r\n0002\r\nde\r\n0\r\nT: 1\r\n\r\n",
         [
-            (b"POST", b"/", b"a.localhost", 1, [(b"Host", b"a.localhost"), (b"Transfer-Encoding", b"Chunked")], True),
+            (
+                b"POST",
+                b"/",
+                b"a.localhost",
+                1,
+                [(b"Host", b"a.localhost"), (b"Transfer-Encoding", b"Chunked")],
+                True,
+            ),
             b"abcde",
             ("end", [(b"T", b"1")]),
         ],
@@ -92,7 +101,17 @@ REQUESTS = {
     ),
     "the end of the connection asked for": (
         b"GET / HTTP/1.1\r\n" + HOST + b"Connection: x, Close\r\n\r\n",
-        [(b"GET", b"/", b"a.localhost", 1, [(b"Host", b"a.localhost"), (b"Connection", b"x, Close")], False), ("end", [])],
+        [
+            (
+                b"GET",
+                b"/",
+                b"a.localhost",
+                1,
+                [(b"Host", b"a.localhost"), (b"Connection", b"x, Close")],
+                False,
+            ),
+            ("end", []),
+        ],
     ),
     "version 1.0": (
         b"GET / HTTP/1.0\r\n" + HOST + b"\r\n",
@@ -126,7 +145,12 @@ def test_a_request_ends_where_the_next_begins(case: str) -> None:
 
 RESPONSES = {
     "a length": (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", False, False, [b"ok", ("end", [])]),
-    "chunks": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", False, False, [b"ok", ("end", [])]),
+    "chunks": (
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+        False,
+        False,
+        [b"ok", ("end", [])],
+    ),
     "until close": (b"HTTP/1.1 200 OK\r\n\r\nall of this", False, True, [b"all of this", ("end", [])]),
     "HEAD": (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", True, False, [("end", [])]),
     "204": (b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n", False, False, [("end", [])]),

@@ -74,14 +74,24 @@ def test_the_head_is_written_anew_with_the_fields_that_tell_where_it_came_from(r
 
 
 @pytest.mark.parametrize(
-    "host", [b"app.localhost", b"APP.LocalHost", b"app.localhost:8080", b"app.localhost.", b"app.localhost.:80"]
+    "host",
+    [b"app.localhost", b"APP.LocalHost", b"app.localhost:8080", b"app.localhost.", b"app.localhost.:80"],
 )
 def test_a_host_is_found_whatever_its_case_port_and_dot(rig: Any, recorder: list[bytes], host: bytes) -> None:
     assert rig.talk(b"GET / HTTP/1.1\r\nHost: " + host + b"\r\n" + END).startswith(b"HTTP/1.1 200 OK\r\n")
 
 
 @pytest.mark.parametrize(
-    "host", [b"other.localhost", b"localhost", b"app.example", b"x.app.localhost", b"evilapp.localhost", b"127.0.0.1", b"[::1]"]
+    "host",
+    [
+        b"other.localhost",
+        b"localhost",
+        b"app.example",
+        b"x.app.localhost",
+        b"evilapp.localhost",
+        b"127.0.0.1",
+        b"[::1]",
+    ],
 )
 def test_an_unknown_name_is_404_and_lists_the_apps(rig: Any, recorder: list[bytes], host: bytes) -> None:
     answer = rig.talk(b"GET / HTTP/1.1\r\nHost: " + host + b"\r\n" + END)
@@ -156,7 +166,10 @@ def test_a_body_arrives_whole_with_length_and_with_chunks(rig: Any, app: Any) ->
     [
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", b"ok"),
         (b"HTTP/1.1 200 OK\r\n\r\nuntil close", b"b\r\nuntil close\r\n0\r\n\r\n"),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nT: x\r\n\r\n", b"2\r\nok\r\n0\r\nT: x\r\n\r\n"),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nT: x\r\n\r\n",
+            b"2\r\nok\r\n0\r\nT: x\r\n\r\n",
+        ),
         (b"HTTP/1.1 204 No Content\r\nContent-Length: 9\r\n\r\n", b""),
         (b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", b"ok"),
     ],

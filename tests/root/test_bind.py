@@ -147,10 +147,19 @@ def test_an_address_that_is_not_there(shim: Path, policy: Callable[..., Path], a
 
 
 FAKES = {
-    "another protocol": ("s.sendmsg([b'\\x02'],[(1,1,__import__('array').array('i',[l.fileno()]))]); s.recv(1)", "Outdated"),
+    "another protocol": (
+        "s.sendmsg([b'\\x02'],[(1,1,__import__('array').array('i',[l.fileno()]))]); s.recv(1)",
+        "Outdated",
+    ),
     "no descriptor": ("s.send(b'\\x01'); s.recv(1)", "Outdated"),
-    "too many descriptors": ("s.sendmsg([b'\\x01'],[(1,1,__import__('array').array('i',[l.fileno()]*2))]); s.recv(1)", "ShimFailed"),
-    "another socket": ("s.sendmsg([b'\\x01'],[(1,1,__import__('array').array('i',[l.fileno()]))]); s.recv(1)", "ShimFailed"),
+    "too many descriptors": (
+        "s.sendmsg([b'\\x01'],[(1,1,__import__('array').array('i',[l.fileno()]*2))]); s.recv(1)",
+        "ShimFailed",
+    ),
+    "another socket": (
+        "s.sendmsg([b'\\x01'],[(1,1,__import__('array').array('i',[l.fileno()]))]); s.recv(1)",
+        "ShimFailed",
+    ),
     "nothing, with success": ("pass", "ShimFailed"),
     "an unknown exit code": ("sys.exit(71)", "ShimFailed"),
     "a crash": ("import os; os.kill(os.getpid(), 11)", "ShimFailed"),
@@ -190,5 +199,3 @@ def test_wrong_arguments_are_value_errors(arguments: tuple[Any, ...]) -> None:
 
     with pytest.raises(ValueError, match="no TCP port|literal|IPv4"):
         locald.bind(*arguments)
-
-

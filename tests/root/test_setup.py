@@ -28,12 +28,20 @@ def clean() -> Iterator[None]:
         folder.chmod(0o755)
 
 
-def setup(*arguments: str, sudo_uid: int | None = 61001, umask: int = 0o022, program: Path = SETUP) -> subprocess.CompletedProcess[str]:
+def setup(
+    *arguments: str, sudo_uid: int | None = 61001, umask: int = 0o022, program: Path = SETUP
+) -> subprocess.CompletedProcess[str]:
     environ = {key: value for key, value in os.environ.items() if not key.startswith("SUDO_")}
     if sudo_uid is not None:
         environ["SUDO_UID"] = str(sudo_uid)
     return subprocess.run(
-        [program, *arguments], env=environ, umask=umask, capture_output=True, text=True, timeout=60, check=False
+        [program, *arguments],
+        env=environ,
+        umask=umask,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
 
 
@@ -55,7 +63,10 @@ def test_it_installs_the_helper_and_the_policy_whatever_the_umask(umask: int) ->
     assert facts(POLICY) == (0, 0, "0o644")
     assert Path(POLICY).read_text() == "locald-ports 1\n" + LINES
     assert "locald run" in done.stdout
-    assert sorted(os.listdir(os.path.dirname(SHIM)) + os.listdir(os.path.dirname(POLICY))) == ["locald-shim", "ports"]
+    assert sorted(os.listdir(os.path.dirname(SHIM)) + os.listdir(os.path.dirname(POLICY))) == [
+        "locald-shim",
+        "ports",
+    ]
 
 
 def test_again_it_changes_nothing_and_says_so() -> None:
@@ -175,7 +186,9 @@ def test_a_user_may_be_named() -> None:
         (("--nonsense",), 61001, 2, "--nonsense"),
     ],
 )
-def test_what_is_wrong_is_said_and_nothing_done(arguments: tuple[str, ...], sudo_uid: int | None, code: int, text: str) -> None:
+def test_what_is_wrong_is_said_and_nothing_done(
+    arguments: tuple[str, ...], sudo_uid: int | None, code: int, text: str
+) -> None:
     done = setup(*arguments, sudo_uid=sudo_uid)
     assert done.returncode == code
     assert text in done.stderr
@@ -245,12 +258,24 @@ def test_uninstall_leaves_nothing() -> None:
 
 def test_without_root_it_prints_the_whole_command(alice: int) -> None:
     done = subprocess.run(
-        [SETUP, "--port", "53"], user=alice, group=alice, extra_groups=[], capture_output=True, text=True, check=False
+        [SETUP, "--port", "53"],
+        user=alice,
+        group=alice,
+        extra_groups=[],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 77
     assert f"sudo {SETUP} --port 53\n" in done.stderr
     dry = subprocess.run(
-        [SETUP, "--dry-run"], user=alice, group=alice, extra_groups=[], capture_output=True, text=True, check=False
+        [SETUP, "--dry-run"],
+        user=alice,
+        group=alice,
+        extra_groups=[],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert dry.returncode == 0
     assert "would install" in dry.stdout
@@ -263,4 +288,8 @@ def test_the_three_programs_say_the_same_version() -> None:
         subprocess.run(command, capture_output=True, text=True, check=True).stdout
         for command in ([LOCALD, "--version"], [SETUP, "--version"], [PROGRAM, "version"])
     ]
-    assert said == [f"locald {__version__}\n", f"locald-setup {__version__}\n", f"locald-shim {__version__} protocol 1\n"]
+    assert said == [
+        f"locald {__version__}\n",
+        f"locald-setup {__version__}\n",
+        f"locald-shim {__version__} protocol 1\n",
+    ]

@@ -56,7 +56,14 @@ def is_free(port: int, address: str = "127.0.0.1") -> bool:
 def run(shim: Path, uid: int, *arguments: str, stdin: Any = subprocess.DEVNULL, **how: Any) -> int:
     """The exit code of the helper with this standard input."""
     return subprocess.run(
-        [shim, *arguments], stdin=stdin, user=uid, group=uid, extra_groups=[], capture_output=True, timeout=20, **how
+        [shim, *arguments],
+        stdin=stdin,
+        user=uid,
+        group=uid,
+        extra_groups=[],
+        capture_output=True,
+        timeout=20,
+        **how,
     ).returncode
 
 
@@ -89,7 +96,9 @@ def test_while_it_waits_it_has_no_power_left(shim: Path, granted: Path, alice: i
     with client:
         assert client.stdout is not None
         pid = json.loads(client.stdout.readline())["pid"]
-        status = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line)
+        status = dict(
+            line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line
+        )
         assert status["Uid"].split() == [str(alice)] * 4
         assert status["Gid"].split() == [str(alice)] * 4
         for kind in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
@@ -146,7 +155,10 @@ def test_standard_input_must_be_a_stream_of_the_users(shim: Path, granted: Path,
         left, right = socket.socketpair(socket.AF_UNIX, kind)
         with left, right:
             check(left)
-    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as tcp:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname()) as tcp,
+    ):
         check(tcp)
         check(server)
     with socket.socket(socket.AF_UNIX) as listener:
@@ -200,7 +212,9 @@ def test_a_file_that_others_may_write_or_nobody_read_is_refused(
     assert refused(shim, alice, "bind", "80") == 66
 
 
-def test_a_file_that_is_not_roots_regular_own_is_refused(shim: Path, policy: Policy, alice: int, tmp_path: Path) -> None:
+def test_a_file_that_is_not_roots_regular_own_is_refused(
+    shim: Path, policy: Policy, alice: int, tmp_path: Path
+) -> None:
     path = policy("locald-ports 1\n" + LINE)
     os.chown(path, alice, 0)
     assert refused(shim, alice, "bind", "80") == 66
@@ -233,7 +247,14 @@ def test_without_a_policy_nothing_is_granted(shim: Path, alice: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [("bind", "81"), ("bind", "80", "127.0.0.2"), ("bind", "80", "0.0.0.0"), ("bind", "443", "::"), ("bind", "22")]
+    "arguments",
+    [
+        ("bind", "81"),
+        ("bind", "80", "127.0.0.2"),
+        ("bind", "80", "0.0.0.0"),
+        ("bind", "443", "::"),
+        ("bind", "22"),
+    ],
 )
 def test_only_the_exact_line_grants(shim: Path, granted: Path, alice: int, arguments: tuple[str, ...]) -> None:
     assert refused(shim, alice, *arguments) == 67
@@ -307,7 +328,9 @@ def test_a_peer_that_closes_without_an_answer_is_72(shim: Path, granted: Path, a
         "p=os.posix_spawn(sys.argv[1],[sys.argv[1],'bind','80'],{},file_actions=[(os.POSIX_SPAWN_DUP2,b.fileno(),0)]);"
         "b.close(); a.close(); sys.exit(os.waitstatus_to_exitcode(os.waitpid(p,0)[1]))"
     )
-    done = subprocess.run([sys.executable, "-Ic", code, shim], user=alice, group=alice, extra_groups=[], timeout=20, check=False)
+    done = subprocess.run(
+        [sys.executable, "-Ic", code, shim], user=alice, group=alice, extra_groups=[], timeout=20, check=False
+    )
     assert done.returncode == 72
     assert is_free(80)
 
@@ -321,7 +344,9 @@ def test_a_peer_that_never_answers_is_72_though_the_alarm_was_ignored_and_blocke
         "p=os.posix_spawn(sys.argv[1],[sys.argv[1],'bind','80'],{},file_actions=[(os.POSIX_SPAWN_DUP2,b.fileno(),0)]);"
         "sys.exit(os.waitstatus_to_exitcode(os.waitpid(p,0)[1]))"
     )
-    done = subprocess.run([sys.executable, "-Ic", code, shim], user=alice, group=alice, extra_groups=[], timeout=20, check=False)
+    done = subprocess.run(
+        [sys.executable, "-Ic", code, shim], user=alice, group=alice, extra_groups=[], timeout=20, check=False
+    )
     assert done.returncode == 72
 
 
@@ -329,17 +354,29 @@ def test_a_peer_that_never_answers_is_72_though_the_alarm_was_ignored_and_blocke
 
 
 @pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2)], ids=str)
-def test_closed_standard_descriptors_open_no_door(shim: Path, granted: Path, alice: int, closed: tuple[int, ...]) -> None:
+def test_closed_standard_descriptors_open_no_door(
+    shim: Path, granted: Path, alice: int, closed: tuple[int, ...]
+) -> None:
     def close() -> None:
         for fd in closed:
             os.close(fd)
 
-    status = subprocess.run([shim, "bind", "80"], user=alice, group=alice, extra_groups=[], preexec_fn=close, check=False, timeout=20)
+    status = subprocess.run(
+        [shim, "bind", "80"],
+        user=alice,
+        group=alice,
+        extra_groups=[],
+        preexec_fn=close,
+        check=False,
+        timeout=20,
+    )
     assert status.returncode != 0
     assert is_free(80)
 
 
-@pytest.mark.parametrize("fault", ["setresuid:retval=0", "setresuid:error=EAGAIN", "setresgid:error=EPERM", "capset:retval=0"])
+@pytest.mark.parametrize(
+    "fault", ["setresuid:retval=0", "setresuid:error=EAGAIN", "setresgid:error=EPERM", "capset:retval=0"]
+)
 def test_a_drop_that_did_not_happen_is_noticed(shim: Path, granted: Path, alice: int, fault: str) -> None:
     """An unchecked prototype bound the port as root here."""
     assert shutil.which("strace"), "strace is needed: apt install strace"
@@ -365,9 +402,33 @@ def test_a_drop_that_did_not_happen_is_noticed(shim: Path, granted: Path, alice:
 
 
 def test_an_environment_of_unsafe_variables_changes_nothing(shim: Path, granted: Path, alice: int) -> None:
-    names = ("LD_PRELOAD", "LD_LIBRARY_PATH", "LD_AUDIT", "LD_DEBUG", "GLIBC_TUNABLES", "LD_PROFILE", "MALLOC_TRACE", "GCONV_PATH", "RESOLV_HOST_CONF", "TMPDIR", "NLSPATH")
-    environ = {name: "/nowhere/evil" for name in names} | {"LD_DEBUG": "help", "GLIBC_TUNABLES": "glibc.malloc.check=3"}
-    done = subprocess.run([shim, "bind", "80"], stdin=subprocess.DEVNULL, env=environ, user=alice, group=alice, extra_groups=[], capture_output=True, check=False)
+    names = (
+        "LD_PRELOAD",
+        "LD_LIBRARY_PATH",
+        "LD_AUDIT",
+        "LD_DEBUG",
+        "GLIBC_TUNABLES",
+        "LD_PROFILE",
+        "MALLOC_TRACE",
+        "GCONV_PATH",
+        "RESOLV_HOST_CONF",
+        "TMPDIR",
+        "NLSPATH",
+    )
+    environ = dict.fromkeys(names, "/nowhere/evil") | {
+        "LD_DEBUG": "help",
+        "GLIBC_TUNABLES": "glibc.malloc.check=3",
+    }
+    done = subprocess.run(
+        [shim, "bind", "80"],
+        stdin=subprocess.DEVNULL,
+        env=environ,
+        user=alice,
+        group=alice,
+        extra_groups=[],
+        capture_output=True,
+        check=False,
+    )
     assert done.returncode == 65
     assert done.stdout == b""
 

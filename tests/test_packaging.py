@@ -1,0 +1,171 @@
+"""One wheel with three programs: built from the sdist and from the checkout, installed in each way people use."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from locald import __version__
+
+PROGRAMS = ("locald", "locald-setup", "locald-shim")
+QUIET = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_QUIET": "1", "PIP_ROOT_USER_ACTION": "ignore"}
+
+
+def run(*command: object, cwd: Path | None = None, **environ: str) -> str:
+    done = subprocess.run(
+        [str(word) for word in command], cwd=cwd, env=os.environ | QUIET | environ, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
+    """What git knows of this checkout, as it is now, in a folder of its own: a build writes into its source."""
+    folder = tmp_path_factory.mktemp("source")
+    listed = subprocess.run(
+        ["git", "-c", f"safe.directory={root}", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=root, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    for name in filter(None, listed.stdout.split("\0")):
+        if (root / name).exists():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes((root / name).read_bytes())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def dists(tmp_path_factory: pytest.TempPathFactory, source: Path) -> tuple[Path, Path]:
+    """The sdist, and the wheel built from it, as `python -m build` does."""
+    out = tmp_path_factory.mktemp("dist")
+    run(sys.executable, "-m", "build", "--no-isolation", "--outdir", out, source)
+    return next(out.glob("*.tar.gz")), next(out.glob("*.whl"))
+
+
+def test_the_wheel_has_the_three_programs_and_nothing_of_the_build(dists: tuple[Path, Path]) -> None:
+    with zipfile.ZipFile(dists[1]) as wheel:
+        names = wheel.namelist()
+        entries = wheel.read(next(name for name in names if name.endswith("entry_points.txt"))).decode()
+        (shim,) = [info for info in wheel.infolist() if info.filename.endswith("scripts/locald-shim")]
+        assert wheel.read(shim)[:4] == b"\x7fELF"
+    assert (shim.external_attr >> 16) & 0o7777 == 0o755
+    assert "locald = locald.cli:main" in entries
+    assert "locald-setup = locald.setup.main:main" in entries
+    assert any(re.search(r"locald/fdpass\..*\.so$", name) for name in names)
+    assert any(re.search(r"locald/proxy/http1\..*\.so$", name) for name in names)
+    assert "locald/py.typed" in names
+    assert "locald/fdpass.pyi" in names
+    assert not [name for name in names if name.endswith((".c", ".pyx", ".h", "main"))]
+    assert not [name for name in names if name.startswith(("tests/", "csrc/"))]
+
+
+def test_the_sdist_has_all_sources_and_no_product(dists: tuple[Path, Path]) -> None:
+    with tarfile.open(dists[0]) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    for needed in ("setup.py", "csrc/fdpass.h", "csrc/http1.c", "csrc/build_shim.py", "csrc/shim/os_darwin.c",
+                   "csrc/shim/os.h", "locald/fdpass.pyx", "locald/proxy/chttp1.pxd", "LICENSE", "README.md", "Makefile"):  # fmt: skip
+        assert needed in names
+    assert not [name for name in names if name.endswith((".so", ".o")) or name == "locald/fdpass.c"]
+
+
+def environment(folder: Path) -> Path:
+    """A virtual environment that has our dependencies, by a path file, and not us."""
+    run(sys.executable, "-m", "venv", folder)
+    (place,) = folder.glob("lib/python*/site-packages")
+    (place / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    # An old setuptools comes with the environment, and would be found before ours.
+    run(folder / "bin/python", "-m", "pip", "uninstall", "--yes", "setuptools")
+    return folder / "bin"
+
+
+def outside() -> tuple[str, ...]:
+    """What goes before a command that downloads: the namespace of the tests has no network."""
+    fd = os.environ.get("LOCALD_TEST_OUTSIDE")
+    return ("nsenter", f"--net=/proc/{os.getpid()}/fd/{fd}") if fd else ()
+
+
+def check_programs(binaries: Path) -> None:
+    said = [
+        run(binaries / "locald", "--version"),
+        run(binaries / "locald-setup", "--version"),
+        run(binaries / "locald-shim", "version"),
+    ]
+    assert said == [
+        f"locald {__version__}\n",
+        f"locald-setup {__version__}\n",
+        f"locald-shim {__version__} protocol 1\n",
+    ]
+    assert (binaries / "locald-shim").stat().st_mode & 0o7777 == 0o755
+    # The helper that setup would install is this installation's own, and no other.
+    plan = run(binaries / "locald-setup", "--dry-run", "--user", "61001")
+    assert f"from {binaries / 'locald-shim'}\n" in plan
+
+
+@pytest.mark.parametrize("way", ["wheel", "sdist", "editable"])
+def test_pip_installs_and_uninstalls(way: str, dists: tuple[Path, Path], source: Path, tmp_path: Path) -> None:
+    binaries = environment(tmp_path / "venv")
+    what = {
+        "wheel": [dists[1]],
+        "sdist": ["--no-build-isolation", dists[0]],
+        "editable": ["--no-build-isolation", "--editable", source],
+    }[way]
+    run(binaries / "python", "-m", "pip", "install", "--no-deps", *what)
+    check_programs(binaries)
+    run(binaries / "python", "-m", "pip", "uninstall", "--yes", "locald")
+    assert not [name for name in PROGRAMS if (binaries / name).exists()]
+
+
+@pytest.mark.parametrize("tool", ["pipx", "uv"])
+def test_pipx_and_uv_put_all_three_on_path(tool: str, dists: tuple[Path, Path], tmp_path: Path) -> None:
+    binaries = tmp_path / "bin"
+    places = {
+        "HOME": str(tmp_path), "PIPX_HOME": str(tmp_path / "pipx"), "PIPX_BIN_DIR": str(binaries),
+        "UV_TOOL_DIR": str(tmp_path / "uv"), "UV_TOOL_BIN_DIR": str(binaries), "UV_CACHE_DIR": str(tmp_path / "cache"),
+    }  # fmt: skip
+    command = {
+        "pipx": (sys.executable, "-m", "pipx", "install", "--python", sys.executable, dists[1]),
+        "uv": (sys.executable, "-m", "uv", "tool", "install", "--quiet", "--python", sys.executable, dists[1]),
+    }[tool]
+    run(*outside(), *command, **places)
+    assert sorted(path.name for path in binaries.iterdir()) == sorted(PROGRAMS)
+    assert run(binaries / "locald-shim", "version") == f"locald-shim {__version__} protocol 1\n"
+    plan = run(binaries / "locald-setup", "--dry-run", "--user", "61001")
+    assert f"from {tmp_path}" in plan
+
+
+def test_target_is_found_by_setup(dists: tuple[Path, Path], tmp_path: Path) -> None:
+    run(sys.executable, "-m", "pip", "install", "--no-deps", "--target", tmp_path, dists[1])
+    plan = run(tmp_path / "bin/locald-setup", "--dry-run", "--user", "61001", PYTHONPATH=str(tmp_path))
+    assert f"from {tmp_path / 'bin/locald-shim'}\n" in plan
+
+
+def test_without_a_compiler_the_build_says_so_in_two_lines(source: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "setup.py", "-q", "build_scripts", "--build-dir", tmp_path], cwd=source,
+        env=os.environ | {"CC": "no-such-compiler"}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "no C compiler: 'no-such-compiler' was not found\nhint: apt install gcc" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_release_compiler_that_links_dynamically_fails_the_build(source: Path, tmp_path: Path) -> None:
+    fake = tmp_path / "cc"
+    fake.write_text(
+        '#!/bin/sh\nfor word; do [ "$word" = -static-pie ] && word=-pie; set -- "$@" "$word"; shift; done\nexec cc "$@"\n'
+    )
+    fake.chmod(0o755)
+    done = subprocess.run(
+        [sys.executable, "setup.py", "-q", "build_scripts", "--build-dir", tmp_path / "out"], cwd=source,
+        env=os.environ | {"LOCALD_SHIM_CC": str(fake)}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "did not make a static PIE" in done.stderr
