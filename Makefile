@@ -25,7 +25,7 @@ cross: $(VENV)/cross ## compile shim and extensions for macOS and for musl, with
 	$(PY) tests/cross.py
 
 bench: $(VENV)/bench ## measure beside the peers that are installed
-	$(PY) bench/run.py
+	sh bench/run.sh
 
 clean: ## remove what was built
 	rm -rf build dist *.egg-info locald/*.so locald/*/*.so

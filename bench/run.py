@@ -1,0 +1,175 @@
+"""What locald costs, beside its peers in one run: spawn to socket, start-up, descriptors, proxied requests.
+
+Runs in the namespace of the tests (bench/run.sh); prints a table and writes it to bench/results/latest.md.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+UID = 61001
+BIN = Path(sys.executable).parent
+
+sys.path.insert(0, str(ROOT / "csrc"))
+sys.path.insert(0, str(ROOT / "bench"))
+import build_shim  # noqa: E402
+import proxy  # noqa: E402
+
+Row = tuple[str, str, str]
+
+
+def as_user(*command: object) -> str:
+    home = Path("/etc/locald-bench-home")  # in memory here
+    home.mkdir(exist_ok=True)
+    os.chown(home, UID, UID)
+    done = subprocess.run(
+        [str(word) for word in command], user=UID, group=UID, extra_groups=[], cwd="/", capture_output=True, text=True,
+        env={"HOME": str(home), "PATH": f"{BIN}:/usr/bin:/bin:/usr/sbin"},
+    )  # fmt: skip
+    assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def compile_nothing(folder: Path, name: str, compiler: list[str]) -> Path:
+    source = folder / "nothing.c"
+    source.write_text("int main(void) { return 0; }\n")
+    out = folder / f"nothing-{name}"
+    subprocess.run([*compiler, "-O2", "-static", str(source), "-o", str(out)], check=True)
+    return out
+
+
+def spawns(folder: Path) -> list[Row]:
+    """From a call of bind(80) to a verified socket, beside spawning a program that does nothing."""
+    zig = [sys.executable, "-m", "ziglang", "cc", "-target", f"{platform.machine()}-linux-musl"]
+    compilers = {"glibc": ["cc"], "musl": zig}
+    rows: list[Row] = []
+    for name, compiler in compilers.items():
+        shim = folder / f"shim-{name}"
+        build_shim.link(
+            compiler,
+            [
+                "-fPIE",
+                "-static-pie",
+                "-s",
+                *build_shim.CFLAGS,
+                '-DLOCALD_VERSION="0"',
+                *build_shim.SOURCES,
+                "-o",
+                str(shim),
+            ],
+        )
+        install(shim)
+        nothing = compile_nothing(folder, name, compiler)
+        found = json.loads(as_user(sys.executable, "-P", ROOT / "bench/spawn.py", nothing, *peers(nothing)))
+        base = found["nothing"]
+        rows.append((f"spawn a static {name} program that does nothing", f"{base:.0f} us", "1.00"))
+        rows.append(
+            (f"locald.bind(80), helper static with {name}", f"{found['bind']:.0f} us", f"{found['bind'] / base:.2f}")
+        )
+        if name == "musl":
+            rows += [
+                (f"{peer} in front of it", f"{found[peer]:.0f} us", f"{found[peer] / base:.2f}")
+                for peer in found
+                if peer in ("sudo -n", "authbind")
+            ]
+        rows.append(
+            (
+                f"import os, socket pair and closing, without a spawn ({name} run)",
+                f"{found['pair']:.0f} us",
+                f"{found['pair'] / base:.2f}",
+            )
+        )
+    return rows
+
+
+def peers(nothing: Path) -> list[str]:
+    """Those that are installed, allowed for the user in the /etc of this namespace."""
+    found = []
+    if shutil.which("sudo"):
+        for file, line in (("passwd", f"bench:x:{UID}:{UID}::/:/bin/sh"), ("group", f"bench:x:{UID}:")):
+            path = Path("/etc") / file
+            path.write_text(path.read_text() + line + "\n")
+        rule = Path("/etc/sudoers.d/bench")
+        rule.write_text("bench ALL=(ALL) NOPASSWD: ALL\n")
+        rule.chmod(0o440)
+        found.append("sudo -n")
+    if shutil.which("authbind"):
+        allow = Path("/etc/authbind/byport/80")
+        allow.touch()
+        allow.chmod(0o755)
+        found.append("authbind")
+    return found
+
+
+def install(shim: Path) -> None:
+    place = Path("/usr/local/libexec/locald/locald-shim")
+    place.parent.mkdir(exist_ok=True)
+    shutil.copyfile(shim, place)
+    place.chmod(0o4755)
+    Path("/etc/locald/ports").write_text(f"locald-ports 1\n{UID} 127.0.0.1 80\n{UID} ::1 80\n")
+
+
+def starts() -> list[Row]:
+    """How long a Python and our commands take to start."""
+    as_user(BIN / "locald", "daemon", "start")
+    try:
+        found = json.loads(as_user(sys.executable, "-P", ROOT / "bench/start.py", BIN))
+    finally:
+        as_user(BIN / "locald", "daemon", "stop")
+    base = found.pop("python -c pass")
+    rows = [("python -c pass", f"{base:.1f} ms", "1.00")]
+    return rows + [(name, f"{value:.1f} ms", f"{value / base:.2f}") for name, value in found.items()]
+
+
+def describe() -> str:
+    cpu = next(
+        (line.split(": ")[1] for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line), "?"
+    )
+    return f"{cpu}, {os.cpu_count()} CPUs, Linux {platform.release()}, Python {platform.python_version()}"
+
+
+def main() -> None:
+    os.chdir(ROOT)
+    parts = [f"# make bench\n\n{describe()}\n"]
+    with tempfile.TemporaryDirectory(dir="/etc") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        fds = json.loads(as_user(sys.executable, "-P", ROOT / "bench/fds.py"))
+        sections = [
+            ("From a call to a socket on port 80 (median)", spawns(folder)),
+            (
+                "One descriptor sent and received (median)",
+                [(name, f"{value:.2f} us", f"{value / fds['socket']:.2f}") for name, value in fds.items()],
+            ),
+            ("Start-up (median)", starts()),
+            ("CPU of the proxy for a request, 12 browser headers, keep-alive (median)", proxy.measure(folder)),
+        ]
+    for title, rows in sections:
+        width = max(len(row[0]) for row in rows)
+        lines = [f"| {name.ljust(width)} | {value:>9} | {ratio:>6} |" for name, value, ratio in rows]
+        parts.append(
+            "\n".join(
+                [
+                    f"## {title}\n",
+                    f"| {''.ljust(width)} | {'':9} | {'ratio':>6} |",
+                    f"|{'-' * (width + 2)}|----------:|-------:|",
+                    *lines,
+                    "",
+                ]
+            )
+        )
+    text = "\n".join(parts)
+    print(text)
+    (ROOT / "bench/results/latest.md").write_text(text)
+
+
+if __name__ == "__main__":
+    main()

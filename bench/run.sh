@@ -1,0 +1,11 @@
+#!/bin/sh
+# make bench: as root (or through sudo) in the namespace of the tests, so that the helper can be installed and port 80
+# is free; the measured programs run as an ordinary user.  The table goes to bench/results/ too.
+set -eu
+cd "$(dirname "$0")/.."
+python="$PWD/build/venv/bin/python"
+sudo=""
+[ "$(id -u)" = 0 ] || sudo="sudo -n env PATH=$PATH"
+owner="$(id -u):$(id -g)"
+$sudo "$python" tests/namespace.py "$python" -P bench/run.py
+$sudo chown "$owner" bench/results/latest.md

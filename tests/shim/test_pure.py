@@ -1,0 +1,173 @@
+"""The helper's pure parts, called from Python, and what its objects import."""
+
+from __future__ import annotations
+
+import array
+import ctypes
+import os
+import shlex
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CC = shlex.split(os.environ.get("CC", "cc"))
+FLAGS = ["-std=c11", "-D_GNU_SOURCE", "-D_DARWIN_C_SOURCE", "-O1", "-g", '-DLOCALD_VERSION="0"']
+GRANTED, BAD_POLICY, DENIED = 0, 66, 67
+
+
+class Address(ctypes.Structure):
+    _fields_ = (("family", ctypes.c_int), ("bytes", ctypes.c_uint8 * 16))
+
+
+class Request(ctypes.Structure):
+    _fields_ = (("verb", ctypes.c_int), ("port", ctypes.c_uint16), ("address", Address))
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory: pytest.TempPathFactory, root: Path) -> ctypes.CDLL:
+    out = tmp_path_factory.mktemp("pure") / "pure.so"
+    sources = ["csrc/shim/request.c", "csrc/shim/policy.c", "csrc/fdpass.c"]
+    subprocess.run([*CC, *FLAGS, "-shared", "-fPIC", *sources, "-o", out], cwd=root, check=True)
+    return ctypes.CDLL(str(out))
+
+
+def parse(library: ctypes.CDLL, *arguments: bytes) -> tuple[int, Request]:
+    request = Request()
+    argv = (ctypes.c_char_p * (len(arguments) + 1))(*arguments, None)
+    return library.request_parse(len(arguments), argv, ctypes.byref(request)), request
+
+
+def decide(library: ctypes.CDLL, text: bytes, uid: int, *request: bytes) -> int:
+    status, parsed = parse(library, b"locald-shim", b"bind", *request)
+    assert status == 0
+    return int(library.policy_decide(text, ctypes.c_size_t(len(text)), ctypes.c_uint(uid), ctypes.byref(parsed)))
+
+
+def test_an_empty_argv_is_refused_without_a_look_at_it(library: ctypes.CDLL) -> None:
+    """CVE-2021-4034: what follows an empty argv is the environment.  New kernels never start us so; old ones do."""
+    request = Request()
+    assert library.request_parse(0, None, ctypes.byref(request)) == -1
+    assert parse(library)[0] == -1
+    assert parse(library, b"locald-shim")[0] == -1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "family", "data", "port"),
+    [
+        ((b"80",), socket.AF_INET, bytes([127, 0, 0, 1]), 80),
+        ((b"1", b"0.0.0.0"), socket.AF_INET, bytes(4), 1),
+        ((b"1023", b"::1"), socket.AF_INET6, bytes(15) + b"\1", 1023),
+        ((b"443", b"fe80::1"), socket.AF_INET6, b"\xfe\x80" + bytes(13) + b"\1", 443),
+        ((b"80", b"::"), socket.AF_INET6, bytes(16), 80),
+    ],
+)
+def test_a_canonical_request_is_read(
+    library: ctypes.CDLL, arguments: tuple[bytes, ...], family: int, data: bytes, port: int
+) -> None:
+    status, request = parse(library, b"x", b"bind", *arguments)
+    assert (status, request.verb, request.port, request.address.family) == (0, 1, port, family)
+    assert bytes(request.address.bytes)[: len(data)] == data
+
+
+def test_every_changed_byte_of_a_policy_is_refused_or_denies(library: ctypes.CDLL) -> None:
+    good = b"locald-ports 1\n1000 127.0.0.1 80\n1000 ::1 443\n"
+    assert decide(library, good, 1000, b"80") == GRANTED
+    assert decide(library, good, 1000, b"443", b"::1") == GRANTED
+    assert decide(library, good, 1000, b"443") == DENIED
+    for at in range(len(good)):
+        for value in range(256):
+            changed = good[:at] + bytes([value]) + good[at + 1 :]
+            if changed == good:
+                continue
+            verdict = decide(library, changed, 1000, b"80")
+            # Only a change of the other line may leave this one granted.
+            assert verdict in (BAD_POLICY, DENIED) or at >= good.index(b"1000 ::1"), changed
+
+
+@pytest.mark.parametrize("cut", range(48))
+def test_a_policy_cut_short_is_refused_but_between_lines(library: ctypes.CDLL, cut: int) -> None:
+    good = b"locald-ports 1\n1000 127.0.0.1 80\n1000 ::1 443\n"
+    text = good[: min(cut, len(good) - 1)]
+    expected = {15: DENIED, 33: GRANTED}.get(len(text), BAD_POLICY)
+    assert decide(library, text, 1000, b"80") == expected
+
+
+def test_the_largest_policy_is_read(library: ctypes.CDLL) -> None:
+    lines = [b"%d ::%x 80\n" % (1000 + i, i + 1) for i in range(300)]
+    text = b"locald-ports 1\n"
+    for line in lines:
+        if len(text) + len(line) <= 4096:
+            text, last = text + line, line
+    uid, address, _ = last.split()
+    assert decide(library, text, int(uid), b"80", address) == GRANTED
+    assert decide(library, text + b"\n", int(uid), b"80", address) == BAD_POLICY
+
+
+class Iovec(ctypes.Structure):
+    _fields_ = (("base", ctypes.c_void_p), ("size", ctypes.c_size_t))
+
+
+class Msghdr(ctypes.Structure):
+    _fields_ = (
+        ("name", ctypes.c_void_p), ("namelen", ctypes.c_uint), ("iov", ctypes.c_void_p), ("iovlen", ctypes.c_size_t),
+        ("control", ctypes.c_void_p), ("controllen", ctypes.c_size_t), ("flags", ctypes.c_int),
+    )  # fmt: skip
+
+
+def cmsg(level: int, kind: int, data: bytes, length: int | None = None) -> bytes:
+    """One control message of 64-bit Linux: cmsg(3)."""
+    size = 16 + len(data) if length is None else length
+    raw = size.to_bytes(8, "little") + level.to_bytes(4, "little") + kind.to_bytes(4, "little") + data
+    return raw + bytes(-len(raw) % 8)
+
+
+FDS = array.array("i", [7, 8, 9]).tobytes()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the layout of control messages is Linux's")
+@pytest.mark.parametrize(
+    ("control", "status", "found"),
+    [
+        (b"", 0, []),
+        (cmsg(1, 1, FDS), 0, [7, 8, 9]),
+        (cmsg(1, 1, FDS) + cmsg(1, 1, FDS[:4]), 0, [7, 8, 9, 7]),
+        (cmsg(1, 2, bytes(12)), 74, []),  # SCM_CREDENTIALS: EBADMSG
+        (cmsg(1, 2, bytes(12)) + cmsg(1, 1, FDS), 74, [7, 8, 9]),  # those that follow are known, to be closed
+        (cmsg(0, 1, FDS), 74, []),
+        (cmsg(1, 1, b""), 0, []),
+        (cmsg(1, 1, FDS + b"xx"), 0, [7, 8, 9]),
+        (cmsg(1, 1, FDS, length=8), 0, []),  # shorter than its own head: CMSG_FIRSTHDR gives it, so it must be refused
+        (cmsg(1, 1, FDS, length=1 << 40), 109, []),
+        (cmsg(1, 1, bytes(4 * 253)), 0, [0] * 253),
+        (cmsg(1, 1, bytes(4 * 254)), 109, []),  # ETOOMANYREFS
+    ],
+)
+def test_the_walk_over_control_messages(library: ctypes.CDLL, control: bytes, status: int, found: list[int]) -> None:
+    buffer = ctypes.create_string_buffer(control, max(1, len(control)))
+    message = Msghdr(control=ctypes.addressof(buffer), controllen=len(control))
+    out = (ctypes.c_int * 253)()
+    count = ctypes.c_size_t()
+    got = library.fdpass_collect(ctypes.byref(message), out, ctypes.byref(count))
+    assert (got, list(out[: count.value])) == (74 if control[:8] == (8).to_bytes(8, "little") else status, found)
+
+
+ALLOWED = set(
+    ["_exit", "alarm", "bind", "capget", "capset", "fcntl", "fstat", "fstat64", "getegid", "geteuid", "getgid", "getresgid", "getresuid", "getsockopt", "getuid", "inet_ntop", "inet_pton", "listen", "memchr", "memcmp", "memcpy", "memset", "open", "open64", "openat", "openat64", "prctl", "read", "recvmsg", "sendmsg", "setitimer", "setresgid", "setresuid", "setsockopt", "setuid", "sigaction", "sigemptyset", "sigprocmask", "socket", "strcmp", "strlen", "syscall", "write", "close", "__errno_location", "__stack_chk_fail", "htons", "ntohs", "_GLOBAL_OFFSET_TABLE_"]
+)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the names are those of Linux's C libraries")
+def test_the_helper_imports_nothing_but_what_is_listed(tmp_path: Path, root: Path) -> None:
+    """No heap, stdio, locale, name service, environment or syslog (CVE-2023-4911, CVE-2025-4802, CVE-2023-6246)."""
+    names = ("main", "request", "policy", "policyfile", "listener", "os_linux")
+    sources = [root / f"csrc/shim/{name}.c" for name in names] + [root / "csrc/fdpass.c"]
+    subprocess.run([*CC, *FLAGS, "-O2", "-fstack-protector-strong", "-c", *sources], cwd=tmp_path, check=True)
+    out = subprocess.run(["nm", "-u", *sorted(tmp_path.glob("*.o"))], capture_output=True, text=True, check=True).stdout
+    undefined = {line.split()[-1].partition("@")[0] for line in out.splitlines() if " U " in line}
+    defined_here = set(
+        ["number_parse", "address_parse", "request_parse", "policy_decide", "policyfile_read", "listener_open", "os_drop", "os_bind", "os_renounce", "os_confine", "os_is_stream_of", "os_policy_folder", "os_nofollow", "fdpass_send", "fdpass_recv", "fdpass_collect"]
+    )
+    assert undefined - defined_here <= ALLOWED, undefined - defined_here - ALLOWED
