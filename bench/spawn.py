@@ -9,6 +9,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
 import locald
 
@@ -35,7 +36,7 @@ def main(nothing: str, peers: list[str]) -> None:
         "pair": pair,
     }
     for peer in peers:
-        cases[peer] = lambda words=(*peer.split(), nothing): spawn(*words)
+        cases[peer] = partial(spawn, *peer.split(), nothing)
     times: dict[str, list[float]] = {name: [] for name in cases}
     for _ in range(ROUNDS):
         for name, case in cases.items():

@@ -155,7 +155,57 @@ def test_the_walk_over_control_messages(library: ctypes.CDLL, control: bytes, st
 
 
 ALLOWED = set(
-    ["_exit", "alarm", "bind", "capget", "capset", "fcntl", "fstat", "fstat64", "getegid", "geteuid", "getgid", "getresgid", "getresuid", "getsockopt", "getuid", "inet_ntop", "inet_pton", "listen", "memchr", "memcmp", "memcpy", "memset", "open", "open64", "openat", "openat64", "prctl", "read", "recvmsg", "sendmsg", "setitimer", "setresgid", "setresuid", "setsockopt", "setuid", "sigaction", "sigemptyset", "sigprocmask", "socket", "strcmp", "strlen", "syscall", "write", "close", "__errno_location", "__stack_chk_fail", "htons", "ntohs", "_GLOBAL_OFFSET_TABLE_"]
+    [
+        "_exit",
+        "alarm",
+        "bind",
+        "capget",
+        "capset",
+        "fcntl",
+        "fstat",
+        "fstat64",
+        "getegid",
+        "geteuid",
+        "getgid",
+        "getresgid",
+        "getresuid",
+        "getsockopt",
+        "getuid",
+        "inet_ntop",
+        "inet_pton",
+        "listen",
+        "memchr",
+        "memcmp",
+        "memcpy",
+        "memset",
+        "open",
+        "open64",
+        "openat",
+        "openat64",
+        "prctl",
+        "read",
+        "recvmsg",
+        "sendmsg",
+        "setitimer",
+        "setresgid",
+        "setresuid",
+        "setsockopt",
+        "setuid",
+        "sigaction",
+        "sigemptyset",
+        "sigprocmask",
+        "socket",
+        "strcmp",
+        "strlen",
+        "syscall",
+        "write",
+        "close",
+        "__errno_location",
+        "__stack_chk_fail",
+        "htons",
+        "ntohs",
+        "_GLOBAL_OFFSET_TABLE_",
+    ]
 )
 
 
@@ -168,6 +218,23 @@ def test_the_helper_imports_nothing_but_what_is_listed(tmp_path: Path, root: Pat
     out = subprocess.run(["nm", "-u", *sorted(tmp_path.glob("*.o"))], capture_output=True, text=True, check=True).stdout
     undefined = {line.split()[-1].partition("@")[0] for line in out.splitlines() if " U " in line}
     defined_here = set(
-        ["number_parse", "address_parse", "request_parse", "policy_decide", "policyfile_read", "listener_open", "os_drop", "os_bind", "os_renounce", "os_confine", "os_is_stream_of", "os_policy_folder", "os_nofollow", "fdpass_send", "fdpass_recv", "fdpass_collect"]
+        [
+            "number_parse",
+            "address_parse",
+            "request_parse",
+            "policy_decide",
+            "policyfile_read",
+            "listener_open",
+            "os_drop",
+            "os_bind",
+            "os_renounce",
+            "os_confine",
+            "os_is_stream_of",
+            "os_policy_folder",
+            "os_nofollow",
+            "fdpass_send",
+            "fdpass_recv",
+            "fdpass_collect",
+        ]
     )
     assert undefined - defined_here <= ALLOWED, undefined - defined_here - ALLOWED
