@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -19,7 +20,7 @@ __all__ = ["Aliases"]
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
     version: int
-    aliases: dict[str, int]
+    aliases: dict[str, Annotated[int, msgspec.Meta(ge=1, le=65535)]]
 
 
 class Aliases:

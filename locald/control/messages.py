@@ -7,9 +7,13 @@ ends.  The daemon may send Stopping at any time.
 
 from __future__ import annotations
 
-from msgspec import Struct
+from typing import Annotated
+
+from msgspec import Meta, Struct
 
 PROTOCOL = 1
+
+Port = Annotated[int, Meta(ge=1, le=65535)]
 
 
 class Hello(Struct, tag="hello", frozen=True):
@@ -33,7 +37,7 @@ class Register(Struct, tag="register", frozen=True):
     name: str
     command: list[str]
     directory: str
-    port: int | None = None
+    port: Port | None = None
 
 
 class Started(Struct, tag="started", frozen=True):
@@ -51,7 +55,7 @@ class AddAlias(Struct, tag="alias", frozen=True):
     """A route to a server that is already running, kept until it is removed."""
 
     name: str
-    port: int
+    port: Port
 
 
 class RemoveAlias(Struct, tag="unalias", frozen=True):

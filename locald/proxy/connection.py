@@ -85,10 +85,8 @@ class Client(asyncio.Protocol):
     def eof_received(self) -> bool:
         self._half_closed = True
         self.reader.eof()
-        if self.mode is Mode.TUNNEL:
-            upstream = self.exchange.upstream if self.exchange else None
-            if upstream is not None and upstream.transport.can_write_eof():
-                upstream.transport.write_eof()
+        if self.mode is Mode.TUNNEL and self.exchange is not None:
+            self.exchange.tunnel_end(of_client=True)
             return True
         if self.mode is Mode.LINGER or self.exchange is None:
             return False
@@ -171,7 +169,7 @@ class Client(asyncio.Protocol):
     def finish(self, keep: bool, request_done: bool) -> None:
         """A response is complete."""
         self.exchange = None
-        if keep and not self._half_closed:
+        if keep and not self._half_closed and not self.proxy.draining:
             self.deadline = self.proxy.now() + (HEAD_S if self.reader.buffered else IDLE_S)
             if self.reader.buffered:
                 # Pipelined.  Not from here: a thousand of them would be a thousand frames deep.
@@ -233,6 +231,7 @@ class Exchange:
         self._reused = False
         self._dialling: asyncio.Task[None] | None = None
         self._response: Response
+        self._ended: set[bool] = set()  # of a tunnel: whether the client, or not the client, has sent its last
         self._out: list[bytes] = []
 
     # Towards the upstream.
@@ -416,5 +415,18 @@ class Exchange:
         self.client.transport.write(data)
 
     def tunnel_eof(self) -> None:
-        if not self.client.transport.is_closing() and self.client.transport.can_write_eof():
-            self.client.transport.write_eof()
+        self.tunnel_end(of_client=False)
+
+    def tunnel_end(self, *, of_client: bool) -> None:
+        """One side sends no more: tell the other, and close both when both have said so."""
+        self._ended.add(of_client)
+        upstream = self.upstream
+        if upstream is None:
+            return
+        if len(self._ended) == 2:
+            self.client.transport.close()
+            upstream.transport.close()
+            return
+        other = upstream.transport if of_client else self.client.transport
+        if not other.is_closing() and other.can_write_eof():
+            other.write_eof()

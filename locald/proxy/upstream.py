@@ -195,9 +195,14 @@ class Pool:
         raise DialError(failures, timed_out)
 
     async def _connect(self, target: Target) -> Upstream:
-        loop = asyncio.get_running_loop()
-        _, upstream = await loop.create_connection(lambda: Upstream(self, target), target.host, target.port)
-        return upstream
+        made = Upstream(self, target)
+        try:
+            await asyncio.get_running_loop().create_connection(lambda: made, target.host, target.port)
+        except asyncio.CancelledError:
+            if made in self.open:  # it was there a moment before its borrower went
+                made.transport.abort()
+            raise
+        return made
 
     def sweep(self, now: float) -> None:
         """Close what has been idle for too long."""

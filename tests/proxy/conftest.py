@@ -53,6 +53,16 @@ class Rig:
 
         return asyncio.run_coroutine_threadsafe(run(), self.loop).result(10)
 
+    def wait(self, condition: Callable[[], object]) -> None:
+        """Let the proxy's loop turn until the condition holds there."""
+
+        async def run() -> None:
+            async with asyncio.timeout(10):
+                while not condition():
+                    await asyncio.sleep(0)
+
+        asyncio.run_coroutine_threadsafe(run(), self.loop).result(15)
+
     def close(self) -> None:
         if self.thread.is_alive():
             self.loop.call_soon_threadsafe(self._closing.set)

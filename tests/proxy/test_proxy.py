@@ -486,6 +486,8 @@ def test_a_tunnel_passes_what_came_early_and_each_end_of_stream(rig: Any, app: A
         sock.shutdown(socket.SHUT_WR)
         recv_until(sock, b"after the client's end")
         assert sock.recv(1) == b""
+        # Both have ended, so both connections are closed, though nobody has closed this one here.
+        rig.wait(lambda: not rig.proxy.clients and not rig.proxy.pool.open)
 
 
 def test_an_upgrade_that_the_app_refuses_is_an_ordinary_answer(rig: Any, app: Any) -> None:
