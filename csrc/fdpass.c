@@ -36,11 +36,11 @@ ssize_t fdpass_send(int sock, const void *data, size_t size, const int *fds, siz
     if (nfds > 0) {
         memset(&control, 0, sizeof control);
         msg.msg_control = control.bytes;
-        msg.msg_controllen = CMSG_SPACE(sizeof(int) * nfds);
+        msg.msg_controllen = (socklen_t)CMSG_SPACE(sizeof(int) * nfds); /* size_t with glibc, socklen_t elsewhere */
         struct cmsghdr *head = CMSG_FIRSTHDR(&msg);
         head->cmsg_level = SOL_SOCKET;
         head->cmsg_type = SCM_RIGHTS;
-        head->cmsg_len = CMSG_LEN(sizeof(int) * nfds);
+        head->cmsg_len = (socklen_t)CMSG_LEN(sizeof(int) * nfds);
         memcpy(CMSG_DATA(head), fds, sizeof(int) * nfds);
     }
 #ifdef SO_NOSIGPIPE

@@ -381,7 +381,7 @@ static int next_size(struct http1_body *body, const unsigned char *buf, size_t s
     const unsigned char *feed = memchr(buf, '\n', size < HTTP1_CHUNK_LINE_MAX ? size : HTTP1_CHUNK_LINE_MAX);
 
     if (!feed)
-        return size >= HTTP1_CHUNK_LINE_MAX ? HTTP1_BAD_CHUNK : HTTP1_NEED_MORE;
+        return size >= HTTP1_CHUNK_LINE_MAX ? (int)HTTP1_BAD_CHUNK : (int)HTTP1_NEED_MORE;
     size_t line = (size_t)(feed - buf);
     if (line == 0 || buf[line - 1] != '\r')
         return HTTP1_BAD_CHUNK;

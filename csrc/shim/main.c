@@ -21,7 +21,7 @@ static _Noreturn void leave(enum code code, const char *text)
 {
     if (text)
         (void)!write(STDERR_FILENO, text, strlen(text));
-    _exit(code);
+    _exit((int)code);
 }
 
 static void out_of_time(int number)
