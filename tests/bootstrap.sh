@@ -27,9 +27,14 @@ lacks() { # what it is, package
 
 # Prints nothing for a good one, else what it lacks.
 inspect='
-import importlib.util, os, sys, sysconfig
+import os, sys, sysconfig
+try:
+    import venv, ensurepip
+    has_venv = bool(ensurepip.version())
+except (ImportError, AttributeError):
+    has_venv = False  # Debian leaves parts of it in a package of its own
 if sys.version_info < (3, 11): print("version")
-elif not (importlib.util.find_spec("venv") and importlib.util.find_spec("ensurepip")): print("venv")
+elif not has_venv: print("venv")
 elif not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")): print("headers")
 '
 # Can another user run it?  Only root can try.

@@ -34,6 +34,7 @@ class Demo:
         self.user = self._user()
         self.folder = self._folder()
         self.venv = self.folder / "venv"
+        self.libraries: dict[str, str] = {}  # where the copy of a Python finds its own
         self.undo: list[tuple[str, ...]] = []
         self.run: subprocess.Popen[str] | None = None
 
@@ -86,6 +87,9 @@ class Demo:
         skip = shutil.ignore_patterns("site-packages", "test", "tests", "__pycache__", "share", "*.a")
         shutil.copytree(prefix, copy, ignore=skip, symlinks=True)
         python = copy / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}"
+        # A Python built with --enable-shared looks for libpython in the folder it was installed to.
+        name = "DYLD_LIBRARY_PATH" if sys.platform == "darwin" else "LD_LIBRARY_PATH"
+        self.libraries = {name: str(copy / "lib")}
         if not self._reachable(str(python)):
             raise Stop("The copy does not work. Install a system Python: apt-get install python3-venv python3-dev")
         return str(python)
@@ -177,7 +181,7 @@ class Demo:
 
     def _as_user(self, command: Sequence[str], **how: object) -> subprocess.Popen[str]:
         if self.is_root:
-            clean = {"HOME": str(self.folder / "home"), "PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
+            clean = {"HOME": str(self.folder / "home"), "PATH": os.environ["PATH"], "LANG": "C.UTF-8"} | self.libraries
             groups = os.getgrouplist(self.user.pw_name, self.user.pw_gid)
             how |= {"user": self.user.pw_uid, "group": self.user.pw_gid, "extra_groups": groups, "env": clean}
             how["cwd"] = self.folder
