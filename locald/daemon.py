@@ -145,7 +145,7 @@ class Daemon:
             self._notes.append(self._aliases.note)
             log.error("%s", self._aliases.note)
         for name, port in self._aliases:
-            self._routes.add(_route(name, port, "alias"))
+            self._routes.add(_alias(name, port))
 
     def _catch_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -182,7 +182,8 @@ class Daemon:
         self._refuse_taken(request.name)
         port = request.port or free_port({app.port for app in self._running.values()})
         detail = f"{' '.join(request.command)}   in {request.directory}"
-        self._routes.add(_route(request.name, port, detail))
+        hint = "is it still starting? It must listen on the port in $PORT; its own output says more"
+        self._routes.add(_route(request.name, port, detail, hint))
         self._running[session] = Running(request, port, time.time())
         log.info("%s -> port %d (%s)", request.name, port, detail)
         return Registered(request.name, self._url(request.name), port)
@@ -192,7 +193,7 @@ class Daemon:
             self._refuse_taken(name)
         self._aliases.add(name, port)  # saved first: what cannot be kept is not begun
         self._routes.remove(name)
-        self._routes.add(_route(name, port, "alias"))
+        self._routes.add(_alias(name, port))
         return Registered(name, self._url(name), port)
 
     def _remove_alias(self, name: str) -> Done:
@@ -261,9 +262,14 @@ class Daemon:
         return f"http://{name}.localhost{port}/"
 
 
-def _route(name: str, port: int, detail: str) -> Route:
+def _alias(name: str, port: int) -> Route:
+    hint = f"start the server of port {port}, or take the name away: locald alias --remove {name}"
+    return _route(name, port, "an alias, for a server that locald did not start", hint)
+
+
+def _route(name: str, port: int, detail: str, hint: str) -> Route:
     # Dev servers listen on one loopback address or the other, and do not say which.
-    return Route(name, (Target("127.0.0.1", port), Target("::1", port)), detail)
+    return Route(name, (Target("127.0.0.1", port), Target("::1", port)), detail, hint)
 
 
 def main() -> None:

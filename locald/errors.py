@@ -62,6 +62,8 @@ class LocaldError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+        if hint:
+            self.add_note(f"hint: {hint}")  # so that a traceback in someone's own program shows it too
         if exit_code is not None:
             self.exit_code = exit_code
 

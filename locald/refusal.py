@@ -43,7 +43,7 @@ def from_status(status: int | None, port: int, address: str) -> BindError:
         case 69:
             return _in_use(port, address)
         case 70:
-            return AddressUnavailable(f"this machine does not have the address {address}")
+            return _no_address(address)
         case 64 | 65:
             return Outdated(f"the installed locald-shim refused the request (exit code {status})", SETUP_HINT)
         case 72:
@@ -56,8 +56,18 @@ def from_errno(error: OSError, port: int, address: str) -> BindError:
     if error.errno == errno.EADDRINUSE:
         return _in_use(port, address)
     if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
-        return AddressUnavailable(f"this machine does not have the address {address}")
-    return BindError(f"port {port} on {address} cannot be bound: {error.strerror}")
+        return _no_address(address)
+    return BindError(
+        f"port {port} on {address} cannot be bound: {error.strerror}",
+        "look at this process's limits (ulimit -n) and at the system's log (dmesg)",
+    )
+
+
+def _no_address(address: str) -> AddressUnavailable:
+    return AddressUnavailable(
+        f"this machine does not have the address {address}",
+        "see which it has: ip address   (macOS: ifconfig)",
+    )
 
 
 def no_privilege(cause: str) -> NotPrivileged:

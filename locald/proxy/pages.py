@@ -42,8 +42,7 @@ def bad_gateway(route: Route, failures: Sequence[str], timed_out: bool = False) 
     """502, or 504: the app is registered and does not answer as it should."""
     what = f"{route.name} does not answer in time" if timed_out else f"{route.name} does not answer"
     facts = (f"The app: {route.detail}", *failures) if route.detail else tuple(failures)
-    hint = "is it still starting? It must listen on the port in $PORT; its own output says more"
-    return Page(504 if timed_out else 502, what, facts, hint)
+    return Page(504 if timed_out else 502, what, facts, route.hint)
 
 
 def loop(route: Route) -> Page:

@@ -23,11 +23,13 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A name and where it leads: the targets are tried in order.  ``detail`` is for people."""
+    """A name and where it leads: the targets are tried in order.  ``detail`` and ``hint`` (what to do
+    when nothing answers) are for people."""
 
     name: str
     targets: tuple[Target, ...]
     detail: str = ""
+    hint: str = ""
 
 
 class Routes:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
+import pty
 import shutil
+import struct
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +22,45 @@ import pytest
 from locald.paths import POLICY, SHIM
 
 BIN = Path(sys.executable).parent
+
+
+class Terminal:
+    """A shell's view: `locald run` as the foreground job of a session with a terminal of its own."""
+
+    def __init__(self, user: User, *command: str) -> None:
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.setgroups([])
+            os.setresgid(user.uid, user.uid, user.uid)
+            os.setresuid(user.uid, user.uid, user.uid)
+            os.chdir(user.home)
+            try:
+                os.execvpe(command[0], command, user.environ)
+            finally:
+                os._exit(127)
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 200, 0, 0))
+
+    def read_until(self, word: str) -> str:
+        text = ""
+        while word not in text:
+            try:
+                data = os.read(self.fd, 4096)
+            except OSError as error:
+                assert error.errno == errno.EIO
+                data = b""
+            assert data, f"it ended without {word!r}: {text}"
+            text += data.decode()
+        return text
+
+    def wait(self) -> int:
+        try:
+            while os.read(self.fd, 4096):
+                pass
+        except OSError:
+            pass
+        code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        os.close(self.fd)
+        return code
 
 
 class User:
@@ -44,6 +88,10 @@ class User:
         process: subprocess.Popen[str] = subprocess.Popen(command, **self.how(**how))
         self.started.append(process)
         return process
+
+    def at_terminal(self, *command: str) -> Terminal:
+        """A command as the foreground job of a terminal."""
+        return Terminal(self, *command)
 
     def processes(self) -> list[psutil.Process]:
         """What runs with this user's home: of root, others' processes are none of ours."""

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import json
 import os
-import pty
 import signal
-import struct
 import subprocess
-import termios
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -265,45 +260,6 @@ def test_the_daemon_leaks_no_descriptor_over_many_runs(alice: Any) -> None:
     assert len(list(folder.iterdir())) <= before
 
 
-class Terminal:
-    """A shell's view: `locald run` as the foreground job of a session with a terminal of its own."""
-
-    def __init__(self, user: Any, *command: str) -> None:
-        self.pid, self.fd = pty.fork()
-        if self.pid == 0:
-            os.setgroups([])
-            os.setresgid(user.uid, user.uid, user.uid)
-            os.setresuid(user.uid, user.uid, user.uid)
-            os.chdir(user.home)
-            try:
-                os.execvpe(command[0], command, user.environ)
-            finally:
-                os._exit(127)
-        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 200, 0, 0))
-
-    def read_until(self, word: str) -> str:
-        text = ""
-        while word not in text:
-            try:
-                data = os.read(self.fd, 4096)
-            except OSError as error:
-                assert error.errno == errno.EIO
-                data = b""
-            assert data, f"it ended without {word!r}: {text}"
-            text += data.decode()
-        return text
-
-    def wait(self) -> int:
-        try:
-            while os.read(self.fd, 4096):
-                pass
-        except OSError:
-            pass
-        code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-        os.close(self.fd)
-        return code
-
-
 def test_ctrl_c_reaches_the_command_once(alice: Any) -> None:
     code = (
         "import signal, sys, time\ncount = 0\n"
@@ -311,7 +267,7 @@ def test_ctrl_c_reaches_the_command_once(alice: Any) -> None:
         "signal.signal(signal.SIGINT, hear)\nprint('ready', flush=True)\n"
         "for line in sys.stdin: print('got', line.strip(), 'after', count, flush=True); break\nsys.exit(9)"
     )
-    terminal = Terminal(alice, "locald", "run", "--", "python", "-u", "-c", code)
+    terminal = alice.at_terminal("locald", "run", "--", "python", "-u", "-c", code)
     terminal.read_until("ready")
     os.write(terminal.fd, b"\x03")
     terminal.read_until("heard 1")
@@ -322,7 +278,7 @@ def test_ctrl_c_reaches_the_command_once(alice: Any) -> None:
 
 def test_a_terminal_left_in_raw_mode_is_put_right(alice: Any) -> None:
     code = "import tty, sys, os; tty.setraw(0); print('raw', flush=True); os.kill(os.getpid(), 9)"
-    terminal = Terminal(alice, "bash", "-c", f'locald run -- python -c "{code}"; stty -a; echo END; exit 3')
+    terminal = alice.at_terminal("bash", "-c", f'locald run -- python -c "{code}"; stty -a; echo END; exit 3')
     terminal.read_until("raw")
     words = terminal.read_until("END").split()
     assert "icanon" in words
@@ -332,7 +288,7 @@ def test_a_terminal_left_in_raw_mode_is_put_right(alice: Any) -> None:
 
 def test_ctrl_z_stops_the_job_and_fg_goes_on_with_it(alice: Any) -> None:
     script = "set -m; locald run -- sh -c 'echo ready; read line; echo got $line; exit 4'; echo stopped; fg >/dev/null; exit $?"
-    terminal = Terminal(alice, "bash", "-c", script)
+    terminal = alice.at_terminal("bash", "-c", script)
     terminal.read_until("ready")
     os.write(terminal.fd, b"\x1a")
     terminal.read_until("stopped")

@@ -1,0 +1,68 @@
+"""locald-setup as an ordinary user at a terminal: it offers to go through sudo, and does."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from locald.paths import POLICY, SHIM
+
+
+@pytest.fixture
+def sudoer(make_user: Callable[[int], Any]) -> Iterator[Any]:
+    """A user with an account and a sudo that asks nothing; below /etc, which is in memory here."""
+    user = make_user(61003)
+    accounts = {
+        Path("/etc/passwd"): "locald-test:x:61003:61003::/nowhere:/bin/sh\n",
+        Path("/etc/shadow"): "locald-test:*:1::::::\n",
+    }
+    before = {path: path.read_bytes() for path in accounts}
+    for path, line in accounts.items():
+        path.write_bytes(before[path] + line.encode())
+    rule = Path("/etc/sudoers.d/locald-test")
+    rule.write_text("locald-test ALL=(ALL) NOPASSWD: ALL\n")
+    rule.chmod(0o440)
+    yield user
+    rule.unlink()
+    for path, text in before.items():
+        path.write_bytes(text)
+
+
+@pytest.mark.parametrize("program", [("locald-setup",), ("locald", "admin", "setup")])
+def test_it_offers_to_run_sudo_and_does(sudoer: Any, program: tuple[str, ...]) -> None:
+    terminal = sudoer.at_terminal(*program)
+    shown = terminal.read_until("Run it now?")
+    assert f"sudo {Path(sys.executable).parent}/{' '.join(program)}" in shown
+    os.write(terminal.fd, b"\n")
+    terminal.read_until("done; now, as yourself")
+    assert terminal.wait() == 0
+    assert Path(SHIM).stat().st_mode & 0o7777 == 0o4755
+    assert "61003 127.0.0.1 80\n" in Path(POLICY).read_text()
+    terminal = sudoer.at_terminal(*program, "--uninstall")
+    terminal.read_until("Run it now?")
+    os.write(terminal.fd, b"y\n")
+    assert terminal.wait() == 0
+    assert not Path(SHIM).exists()
+
+
+@pytest.mark.parametrize(("answer", "code"), [(b"n\n", 77), (b"\x03", 130), (b"\x04", 130)])
+def test_who_declines_is_left_alone(sudoer: Any, answer: bytes, code: int) -> None:
+    terminal = sudoer.at_terminal("locald-setup")
+    terminal.read_until("Run it now?")
+    os.write(terminal.fd, answer)
+    assert terminal.wait() == code
+    assert not Path(SHIM).exists()
+
+
+def test_a_user_without_sudo_rights_gets_sudos_own_words(make_user: Callable[[int], Any]) -> None:
+    terminal = make_user(61004).at_terminal("locald-setup")
+    terminal.read_until("Run it now?")
+    os.write(terminal.fd, b"y\n")
+    terminal.read_until("sudo")
+    assert terminal.wait() != 0
+    assert not Path(SHIM).exists()
