@@ -17,6 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 UID = 61001
 BIN = Path(sys.executable).parent
+INSTALLED = ROOT / "build/bench"  # a wheel's installation: an editable one pays for its import hook
 
 sys.path.insert(0, str(ROOT / "csrc"))
 sys.path.insert(0, str(ROOT / "bench"))
@@ -47,7 +48,7 @@ def compile_nothing(folder: Path, name: str, compiler: list[str]) -> Path:
 
 
 def spawns(folder: Path) -> list[Row]:
-    """From a call of bind(80) to a verified socket, beside spawning a program that does nothing."""
+    """From a call of bind(80) to its return, beside spawning a program that does nothing."""
     zig = [sys.executable, "-m", "ziglang", "cc", "-target", f"{platform.machine()}-linux-musl"]
     compilers = {"glibc": ["cc"], "musl": zig}
     rows: list[Row] = []
@@ -68,29 +69,19 @@ def spawns(folder: Path) -> list[Row]:
         )
         install(shim)
         nothing = compile_nothing(folder, name, compiler)
-        found = json.loads(as_user(sys.executable, "-P", ROOT / "bench/spawn.py", nothing, *peers(nothing)))
-        base = found["nothing"]
-        rows.append((f"spawn a static {name} program that does nothing", f"{base:.0f} us", "1.00"))
-        rows.append(
-            (f"locald.bind(80), helper static with {name}", f"{found['bind']:.0f} us", f"{found['bind'] / base:.2f}")
-        )
-        if name == "musl":
-            rows += [
-                (f"{peer} in front of it", f"{found[peer]:.0f} us", f"{found[peer] / base:.2f}")
-                for peer in found
-                if peer in ("sudo -n", "authbind")
-            ]
-        rows.append(
-            (
-                f"import os, socket pair and closing, without a spawn ({name} run)",
-                f"{found['pair']:.0f} us",
-                f"{found['pair'] / base:.2f}",
-            )
-        )
+        rivals = peers() if name == "musl" else []
+        found = json.loads(as_user(sys.executable, "-P", ROOT / "bench/spawn.py", nothing, *rivals))
+        rows.append((f"spawn a static {name} program that does nothing", f"{found['bind'][1]:.0f} us", "1.00"))
+        words = {
+            "bind": f"locald.bind(80), helper static with {name}",
+            "pair": "of which a pair of sockets, made and closed",
+        }
+        for case, (time, base) in found.items():
+            rows.append((words.get(case, f"{case} in front of it"), f"{time:.0f} us", f"{time / base:.2f}"))
     return rows
 
 
-def peers(nothing: Path) -> list[str]:
+def peers() -> list[str]:
     """Those that are installed, allowed for the user in the /etc of this namespace."""
     found = []
     if shutil.which("sudo"):
@@ -118,12 +109,13 @@ def install(shim: Path) -> None:
 
 
 def starts() -> list[Row]:
-    """How long a Python and our commands take to start."""
-    as_user(BIN / "locald", "daemon", "start")
+    """How long a Python and our commands take to start, as a user has them installed."""
+    binaries = INSTALLED / "bin"
+    as_user(binaries / "locald", "daemon", "start")
     try:
-        found = json.loads(as_user(sys.executable, "-P", ROOT / "bench/start.py", BIN))
+        found = json.loads(as_user(sys.executable, "-P", ROOT / "bench/start.py", binaries))
     finally:
-        as_user(BIN / "locald", "daemon", "stop")
+        as_user(binaries / "locald", "daemon", "stop")
     base = found.pop("python -c pass")
     rows = [("python -c pass", f"{base:.1f} ms", "1.00")]
     return rows + [(name, f"{value:.1f} ms", f"{value / base:.2f}") for name, value in found.items()]

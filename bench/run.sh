@@ -7,5 +7,7 @@ python="$PWD/build/venv/bin/python"
 sudo=""
 [ "$(id -u)" = 0 ] || sudo="sudo -n env PATH=$PATH"
 owner="$(id -u):$(id -g)"
+"$python" -m venv --clear build/bench
+build/bench/bin/python -m pip install --quiet --disable-pip-version-check .
 $sudo "$python" tests/namespace.py "$python" -P bench/run.py
 $sudo chown "$owner" bench/results/latest.md

@@ -1,4 +1,7 @@
-"""spawn.py NOTHING [PEER...]: medians in microseconds, interleaved, as JSON."""
+"""spawn.py NOTHING [PEER...]: for each case the medians, in microseconds, of it and of spawning NOTHING, as JSON.
+
+Each case alternates with NOTHING alone: a slow case would leave cold caches to whatever comes after it.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +16,11 @@ from functools import partial
 
 import locald
 
-ROUNDS = 200
+ROUNDS = 300
 
 
 def spawn(*command: str) -> None:
-    path = command[0]
-    if "/" not in path:
-        path = f"/usr/bin/{path}"
+    path = command[0] if "/" in command[0] else f"/usr/bin/{command[0]}"
     os.waitpid(os.posix_spawn(path, command, {}), 0)
 
 
@@ -29,21 +30,23 @@ def pair() -> None:
     right.close()
 
 
+def measure(case: Callable[[], object], nothing: Callable[[], object]) -> tuple[float, float]:
+    times: tuple[list[float], list[float]] = ([], [])
+    for _ in range(ROUNDS):
+        for kept, call in zip(times, (case, nothing), strict=True):
+            begin = time.perf_counter_ns()
+            call()
+            kept.append((time.perf_counter_ns() - begin) / 1000)
+    return statistics.median(times[0]), statistics.median(times[1])
+
+
 def main(nothing: str, peers: list[str]) -> None:
     cases: dict[str, Callable[[], object]] = {
-        "nothing": lambda: spawn(nothing),
         "bind": lambda: locald.bind(80).close(),
         "pair": pair,
+        **{peer: partial(spawn, *peer.split(), nothing) for peer in peers},
     }
-    for peer in peers:
-        cases[peer] = partial(spawn, *peer.split(), nothing)
-    times: dict[str, list[float]] = {name: [] for name in cases}
-    for _ in range(ROUNDS):
-        for name, case in cases.items():
-            begin = time.perf_counter_ns()
-            case()
-            times[name].append((time.perf_counter_ns() - begin) / 1000)
-    print(json.dumps({name: statistics.median(values) for name, values in times.items()}))
+    print(json.dumps({name: measure(case, partial(spawn, nothing)) for name, case in cases.items()}))
 
 
 main(sys.argv[1], sys.argv[2:])

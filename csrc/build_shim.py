@@ -30,8 +30,6 @@ CFLAGS = [
     "-D_DARWIN_C_SOURCE",
     "-O2",
     "-g0",
-    "-Wall",
-    "-Wextra",
     "-fstack-protector-strong",
 ]
 

@@ -23,8 +23,6 @@ Rooms never import rooms: daemon.py hands one room's callables to another.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from locald.errors import (
     AddressUnavailable,
     BindError,
@@ -39,7 +37,10 @@ from locald.errors import (
     ShimFailed,
 )
 
+TYPE_CHECKING = False  # true for type checkers; typing itself would take longer to import than all of this
 if TYPE_CHECKING:
+    from typing import Any
+
     from locald.shim import bind
 
 __version__ = "0.1.0"

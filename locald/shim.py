@@ -181,8 +181,8 @@ def _acknowledge(ours: socket.socket) -> None:
 def _reap(pid: int, ours: socket.socket, deadline: float) -> int | None:
     """Wait for the helper's end, and bring it about when it is late; its exit code, -N for signal N."""
     try:
+        ours.shutdown(socket.SHUT_WR)  # where no answer of ours was sent, none will come
         # The end of the stream is the end of the process, which has nothing else open on it.
-        ours.shutdown(socket.SHUT_WR)
         while _readable(ours, deadline):
             if not ours.recv(64):
                 break

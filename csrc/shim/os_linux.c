@@ -62,11 +62,12 @@ static int caps_keep(uint64_t keep)
     return now.effective == keep && now.permitted == keep && now.inheritable == 0 ? 0 : -1;
 }
 
-/* Not without CAP_SETPCAP, which a file capability does not bring; no_new_privs, below, says the same once more. */
+/* Not without CAP_SETPCAP, which a file capability does not bring; no_new_privs, below, says the same once more.  The
+ * first number that the kernel refuses is the first that it does not know. */
 static void drop_bounding_set(void)
 {
-    for (unsigned long cap = 0; cap < 64; cap++)
-        (void)prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
+    for (unsigned long cap = 0; cap < 64 && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0; cap++)
+        continue;
 }
 
 /* An unchecked drop once bound as root, when setresuid was made to fail: so ask, and then try to get it back. */
