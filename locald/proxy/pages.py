@@ -122,8 +122,6 @@ STYLE = """
 body { max-width: 42rem; margin: 12vh auto; padding: 0 1.5rem }
 h1 { font-size: 1.5rem; line-height: 1.3; margin: 0 0 1rem }
 small { color: GrayText; letter-spacing: .08em }
-code { font: .95em ui-monospace, monospace; padding: .15em .4em; border-radius: .3em }
-code { background: color-mix(in srgb, CanvasText 9%, Canvas) }
 li { margin: .2rem 0 }
 """
 
@@ -136,7 +134,7 @@ def _html(page: Page) -> str:
         items = "".join(f'<li><a href="{escape(url)}">{escape(url)}</a></li>' for _, url in page.apps)
         parts.append(f"<p>Apps there are:</p><ul>{items}</ul>")
     if page.hint:
-        parts.append(f"<p>Next: <code>{escape(page.hint)}</code></p>")
+        parts.append(f"<p><b>Next:</b> {escape(page.hint)}</p>")
     head = (
         f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(page.title)}</title>'
     )
