@@ -3,6 +3,9 @@
 VENV := build/venv
 PY := $(VENV)/bin/python
 
+# zig compiles musl once, and not for each test run: those have a home in memory.
+export ZIG_GLOBAL_CACHE_DIR := $(CURDIR)/build/zig
+
 .PHONY: help demo test check cross bench clean
 
 help: ## this list

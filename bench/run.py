@@ -54,19 +54,8 @@ def spawns(folder: Path) -> list[Row]:
     rows: list[Row] = []
     for name, compiler in compilers.items():
         shim = folder / f"shim-{name}"
-        build_shim.link(
-            compiler,
-            [
-                "-fPIE",
-                "-static-pie",
-                "-s",
-                *build_shim.CFLAGS,
-                '-DLOCALD_VERSION="0"',
-                *build_shim.SOURCES,
-                "-o",
-                str(shim),
-            ],
-        )
+        arguments = [*build_shim.STATIC_PIE, *build_shim.CFLAGS, '-DLOCALD_VERSION="0"', *build_shim.SOURCES]
+        build_shim.link(compiler, [*arguments, "-o", str(shim)], quiet=True)
         install(shim)
         nothing = compile_nothing(folder, name, compiler)
         rivals = peers() if name == "musl" else []

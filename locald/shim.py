@@ -59,9 +59,10 @@ def _canonical(address: str) -> tuple[socket.AddressFamily, str]:
         packed = socket.inet_pton(family, address)
     except (OSError, ValueError):
         raise ValueError(f"no literal IP address: {address!r}") from None
-    if family == socket.AF_INET6 and packed[:12] == bytes(10) + b"\xff\xff":
+    canonical = socket.inet_ntop(family, packed)
+    if family == socket.AF_INET6 and "." in canonical:  # mapped or compatible: RFC 4291, section 2.5.5
         raise ValueError(f"{address!r} is an IPv4 address in IPv6 clothes; give the IPv4 address")
-    return family, socket.inet_ntop(family, packed)
+    return family, canonical
 
 
 def _bind_directly(port: int, address: str, family: int) -> socket.socket | None:

@@ -59,7 +59,7 @@ def cc(target: str, *arguments: str) -> None:
 
 def helper_for_linux(architecture: str, out: Path) -> None:
     target = f"{architecture}-linux-musl"
-    cc(target, "-fPIE", "-static-pie", "-s", '-DLOCALD_VERSION="0"', *sources("linux"), "-o", str(out))
+    cc(target, *build_shim.STATIC_PIE, '-DLOCALD_VERSION="0"', *sources("linux"), "-o", str(out))
     data = out.read_bytes()
     assert build_shim.is_static_pie(out), f"{out.name} is no static PIE"
     assert struct.unpack_from("<H", data, 18)[0] == ELF_MACHINE[architecture]

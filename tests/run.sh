@@ -6,11 +6,12 @@ set -eu
 cd "$(dirname "$0")/.."
 venv=build/venv
 sh tests/venv.sh "$venv" test
-export PYTHONDONTWRITEBYTECODE=1
+export PYTHONDONTWRITEBYTECODE=1 ZIG_GLOBAL_CACHE_DIR="${ZIG_GLOBAL_CACHE_DIR:-$PWD/build/zig}"
 set -- "$PWD/$venv/bin/python" -P -m pytest "$@"
 if [ "$(id -u)" = 0 ]; then
     exec "$venv/bin/python" tests/namespace.py "$@"
 elif command -v unshare >/dev/null && sudo -n true 2>/dev/null; then
-    exec sudo -n env "PATH=$PATH" "CI=${CI:-}" PYTHONDONTWRITEBYTECODE=1 "$venv/bin/python" tests/namespace.py "$@"
+    exec sudo -n env "PATH=$PATH" "CI=${CI:-}" PYTHONDONTWRITEBYTECODE=1 \
+        "ZIG_GLOBAL_CACHE_DIR=$ZIG_GLOBAL_CACHE_DIR" "$venv/bin/python" tests/namespace.py "$@"
 fi
 exec "$@"

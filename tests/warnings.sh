@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 out=$(mktemp)
 trap 'rm -f "$out"' EXIT
 for file in csrc/*.c csrc/shim/main.c csrc/shim/request.c csrc/shim/policy.c csrc/shim/policyfile.c \
-    csrc/shim/listener.c csrc/shim/os_linux.c; do
+    csrc/shim/sockets.c csrc/shim/os_linux.c; do
     "${CC:-gcc}" -std=c11 -D_GNU_SOURCE -O2 -Wall -Wextra -Wconversion -Wshadow -Wcast-qual -Wstrict-prototypes \
         -Wmissing-prototypes -Wvla -fanalyzer -Werror '-DLOCALD_VERSION="0"' -c "$file" -o "$out"
 done

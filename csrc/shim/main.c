@@ -16,11 +16,23 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#define SAY(text) "locald-shim: " text "\n"
+
 /* Only fixed strings go to a descriptor that the caller chose: it may be a file that matters (CVE-2012-0056). */
-static _Noreturn void leave(enum code code, const char *text)
+static _Noreturn void leave(enum code code)
 {
-    if (text)
-        (void)!write(STDERR_FILENO, text, strlen(text));
+    static const char reasons[][80] = {
+        "usage: locald-shim bind PORT [ADDRESS] | version\n", /* USAGE, and so on in the order of enum code */
+        SAY("standard input is not a connected Unix stream socket of yours"),
+        SAY("the policy file is missing, unsafe or malformed"),
+        SAY("the policy does not grant this"),
+        SAY("no privilege to bind this port"),
+        SAY("address in use"),
+        SAY("address not available"),
+        SAY("a system call failed"),
+    };
+
+    (void)!write(STDERR_FILENO, reasons[code - USAGE], strlen(reasons[code - USAGE]));
     _exit((int)code);
 }
 
@@ -65,18 +77,6 @@ static enum code check_policy(const struct request *request)
     return policyfile_read(text, &size) == 0 ? policy_decide(text, size, getuid(), request) : BAD_POLICY;
 }
 
-static const char *reason(enum code code)
-{
-    switch (code) {
-    case BAD_POLICY: return "locald-shim: the policy file is missing, unsafe or malformed\n";
-    case DENIED: return "locald-shim: the policy does not grant this\n";
-    case NO_PRIVILEGE: return "locald-shim: no privilege to bind this port\n";
-    case IN_USE: return "locald-shim: address in use\n";
-    case NO_ADDRESS: return "locald-shim: address not available\n";
-    default: return "locald-shim: the system refused the socket\n";
-    }
-}
-
 /* One byte, one descriptor.  macOS may collect a socket whose only reference is a message in flight, so ours stays open
  * until the caller has answered; the answer proves that it has its own. */
 static enum code hand_over(int listener)
@@ -99,22 +99,22 @@ int main(int argc, char *argv[])
     int listener;
 
     reset_signals();
-    int power = os_drop();
+    const int power = os_drop();
     if (power < 0)
-        leave(SYSTEM, "locald-shim: privilege could not be dropped\n");
+        leave(SYSTEM);
     if (request_parse(argc, argv, &request) != 0)
-        leave(USAGE, "usage: locald-shim bind PORT [ADDRESS] | version\n");
+        leave(USAGE);
     if (request.verb == VERSION)
         print_version();
     if (!power)
-        leave(NO_PRIVILEGE, reason(NO_PRIVILEGE));
-    if (!os_is_stream_of(STDIN_FILENO, getuid()))
-        leave(BAD_INPUT, "locald-shim: standard input is not a connected Unix stream socket of yours\n");
+        leave(NO_PRIVILEGE);
+    if (!stream_is_of(STDIN_FILENO, getuid()))
+        leave(BAD_INPUT);
     if ((code = check_policy(&request)) != GRANTED)
-        leave(code, reason(code));
+        leave(code);
     if ((code = listener_open(&request, &listener)) != GRANTED)
-        leave(code, reason(code));
+        leave(code);
     if (os_renounce() != 0 || os_confine() != 0)
-        leave(SYSTEM, "locald-shim: privilege could not be given up\n");
-    leave(hand_over(listener), NULL);
+        leave(SYSTEM);
+    _exit((int)hand_over(listener)); /* without a word: the filter forbids it */
 }

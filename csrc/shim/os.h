@@ -21,7 +21,7 @@ int os_renounce(void);
 /* From here on the kernel kills us for anything but sending, receiving and exiting.  0 or -1. */
 int os_confine(void);
 
-/* Whether fd is a connected AF_UNIX stream socket with a process of this user at its other end. */
-int os_is_stream_of(int fd, uid_t uid);
+/* The uid of the process at the other end of a Unix stream socket.  0, or -1 where there is none. */
+int os_peer(int fd, uid_t *uid);
 
 #endif

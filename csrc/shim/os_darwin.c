@@ -3,7 +3,6 @@
 #include "os.h"
 
 #include <fcntl.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 const char os_policy_folder[] = "/private/etc/locald";
@@ -49,21 +48,9 @@ int os_confine(void)
     return 0; /* macOS has no stable filter for system calls */
 }
 
-int os_is_stream_of(int fd, uid_t uid)
+int os_peer(int fd, uid_t *uid)
 {
-    struct sockaddr_un name;
-    int type, listening;
-    uid_t peer;
     gid_t group;
-    socklen_t size = sizeof name;
 
-    if (getsockname(fd, (struct sockaddr *)&name, &size) != 0 || size < 2 || name.sun_family != AF_UNIX)
-        return 0;
-    size = sizeof type;
-    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type != SOCK_STREAM)
-        return 0;
-    size = sizeof listening;
-    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) != 0 || listening)
-        return 0;
-    return getpeereid(fd, &peer, &group) == 0 && peer == uid;
+    return getpeereid(fd, uid, &group);
 }

@@ -10,6 +10,7 @@
 #include <linux/seccomp.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -27,39 +28,28 @@
 const char os_policy_folder[] = "/etc/locald";
 const int os_nofollow = O_NOFOLLOW;
 
-static const uint64_t BIND_ONLY = UINT64_C(1) << CAP_NET_BIND_SERVICE;
-static const uint64_t SETPCAP = UINT64_C(1) << CAP_SETPCAP;
+enum { BIND_ONLY = 1 << CAP_NET_BIND_SERVICE, SETPCAP = 1 << CAP_SETPCAP };
 
-struct caps {
-    uint64_t effective, permitted, inheritable;
-};
+/* Two words of 32 capabilities each, permitted, effective and inheritable. */
+typedef struct __user_cap_data_struct caps[2];
 
-static int caps_get(struct caps *out)
+static int caps_get(caps out)
 {
     struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct data[2];
 
-    if (syscall(SYS_capget, &head, data) != 0)
-        return -1;
-    out->effective = data[0].effective | (uint64_t)data[1].effective << 32;
-    out->permitted = data[0].permitted | (uint64_t)data[1].permitted << 32;
-    out->inheritable = data[0].inheritable | (uint64_t)data[1].inheritable << 32;
-    return 0;
+    return (int)syscall(SYS_capget, &head, out);
 }
 
-/* Sets effective and permitted to keep, inheritable to nothing, and proves it. */
-static int caps_keep(uint64_t keep)
+/* Sets effective and permitted to keep, all else to nothing, and proves it. */
+static int caps_keep(uint32_t keep)
 {
     struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct data[2] = {
-        {.effective = (uint32_t)keep, .permitted = (uint32_t)keep},
-        {.effective = (uint32_t)(keep >> 32), .permitted = (uint32_t)(keep >> 32)},
-    };
-    struct caps now;
+    const caps wanted = {{.effective = keep, .permitted = keep}};
+    caps now = {{0}};
 
-    if (syscall(SYS_capset, &head, data) != 0 || caps_get(&now) != 0)
+    if (syscall(SYS_capset, &head, wanted) != 0 || caps_get(now) != 0)
         return -1;
-    return now.effective == keep && now.permitted == keep && now.inheritable == 0 ? 0 : -1;
+    return memcmp(now, wanted, sizeof now) == 0 ? 0 : -1;
 }
 
 /* Not without CAP_SETPCAP, which a file capability does not bring; no_new_privs, below, says the same once more.  The
@@ -89,15 +79,15 @@ int os_drop(void)
 {
     const uid_t uid = getuid(), euid = geteuid();
     const gid_t gid = getgid();
-    struct caps had;
+    caps had;
 
-    if (caps_get(&had) != 0)
+    if (caps_get(had) != 0)
         return -1;
     /* Real root needs no helper and gets none; a file capability must be the only one. */
-    const int power = uid != 0 && (had.permitted & BIND_ONLY) != 0;
-    if (power && euid == uid && had.permitted != BIND_ONLY)
+    const int power = uid != 0 && (had[0].permitted & BIND_ONLY);
+    if (power && euid == uid && (had[0].permitted != BIND_ONLY || had[1].permitted != 0))
         return -1;
-    if (had.effective & SETPCAP)
+    if (had[0].effective & SETPCAP)
         drop_bounding_set();
     if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0 || setresgid(gid, gid, gid) != 0 || setresuid(uid, uid, uid) != 0)
         return -1;
@@ -139,21 +129,14 @@ int os_confine(void)
     return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter, 0, 0);
 }
 
-int os_is_stream_of(int fd, uid_t uid)
+int os_peer(int fd, uid_t *uid)
 {
-    int domain, type, listening;
-    struct ucred peer;
-    socklen_t size = sizeof domain;
+    struct ucred peer = {.pid = 0};
+    socklen_t size = sizeof peer;
 
-    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) != 0 || domain != AF_UNIX)
-        return 0;
-    size = sizeof type;
-    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type != SOCK_STREAM)
-        return 0;
-    size = sizeof listening;
-    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) != 0 || listening)
-        return 0;
-    size = sizeof peer;
     /* Of a socket that is not connected: pid 0 and uid (uid_t)-1. */
-    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && size == sizeof peer && peer.uid == uid;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 || peer.pid == 0)
+        return -1;
+    *uid = peer.uid;
+    return 0;
 }

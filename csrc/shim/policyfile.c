@@ -19,7 +19,7 @@ static int is_roots(const struct stat *seen, mode_t type)
 static int open_file(void)
 {
     const int flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-    struct stat seen;
+    struct stat seen = {.st_mode = 0};
 
     int folder = open(os_policy_folder, flags | O_DIRECTORY | os_nofollow);
     if (folder <= STDERR_FILENO || fstat(folder, &seen) != 0 || !is_roots(&seen, S_IFDIR))
@@ -47,7 +47,7 @@ static ssize_t read_all(int fd, char *text, size_t limit)
 
 int policyfile_read(char text[POLICY_MAX], size_t *size)
 {
-    struct stat seen;
+    struct stat seen = {.st_mode = 0};
     char beyond;
 
     int fd = open_file();

@@ -24,6 +24,37 @@ int number_parse(const char *text, size_t size, uint32_t max, uint32_t *out)
     return 0;
 }
 
+/* RFC 5952, section 4.  The C library's inet_ntop() would bring stdio into a setuid program. */
+static void ipv6_print(const uint8_t bytes[16], char *out)
+{
+    int start = -1, length = 1; /* the first longest run of two or more groups that are zero */
+
+    for (int i = 0; i < 8; i++) {
+        int zeros = 0;
+        while (i + zeros < 8 && bytes[2 * (i + zeros)] == 0 && bytes[2 * (i + zeros) + 1] == 0)
+            zeros++;
+        if (zeros > length) {
+            start = i;
+            length = zeros;
+        }
+    }
+    for (int i = 0; i < 8; i++) {
+        if (i > 0 && i != start)
+            *out++ = ':';
+        if (i == start) {
+            *out++ = ':'; /* the other colon of the two is the next group's */
+            i += length - 1;
+            continue;
+        }
+        const unsigned group = (unsigned)bytes[2 * i] << 8 | bytes[2 * i + 1];
+        for (int shift = group > 0xfff ? 12 : group > 0xff ? 8 : group > 0xf ? 4 : 0; shift >= 0; shift -= 4)
+            *out++ = "0123456789abcdef"[group >> shift & 0xf];
+    }
+    if (start + length == 8)
+        *out++ = ':';
+    *out = 0;
+}
+
 int address_parse(const char *text, size_t size, struct address *out)
 {
     static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
@@ -37,10 +68,11 @@ int address_parse(const char *text, size_t size, struct address *out)
     out->family = memchr(text, ':', size) ? AF_INET6 : AF_INET;
     if (inet_pton(out->family, given, out->bytes) != 1)
         return -1;
-    if (!inet_ntop(out->family, out->bytes, canonical, sizeof canonical) || strcmp(given, canonical) != 0)
-        return -1;
+    if (out->family == AF_INET)
+        return 0; /* inet_pton() takes four decimal numbers without leading zeros, and nothing else */
+    ipv6_print(out->bytes, canonical);
     /* ::ffff:127.0.0.1 binds the IPv4 address, for which there may be no line. */
-    return out->family == AF_INET6 && memcmp(out->bytes, mapped, sizeof mapped) == 0 ? -1 : 0;
+    return strcmp(given, canonical) == 0 && memcmp(out->bytes, mapped, sizeof mapped) != 0 ? 0 : -1;
 }
 
 int request_parse(int argc, char *const argv[], struct request *out)

@@ -10,18 +10,18 @@ enum { PROTOCOL = 1 };                /* locald/shim.py has the same number */
 enum { PORT_MAX = 1023, TIME_S = 5 }; /* the ports that are privileged; the alarm */
 enum { POLICY_MAX = 4096 };           /* bytes */
 
-/* The exit codes of the contract: locald/shim.py makes an exception of each. */
+/* The exit codes of the contract: locald/refusal.py makes an exception of each. */
 enum code {
     GRANTED = 0,
     USAGE = 64,
-    BAD_INPUT = 65,
-    BAD_POLICY = 66,
-    DENIED = 67,
-    NO_PRIVILEGE = 68,
-    IN_USE = 69,
-    NO_ADDRESS = 70,
-    SYSTEM = 71,
-    PEER_GONE = 72,
+    BAD_INPUT,
+    BAD_POLICY,
+    DENIED,
+    NO_PRIVILEGE,
+    IN_USE,
+    NO_ADDRESS,
+    SYSTEM,
+    PEER_GONE,
 };
 
 struct address {
@@ -46,7 +46,8 @@ enum code policy_decide(const char *text, size_t size, uid_t uid, const struct r
 /* policyfile.c: the bytes of the policy file, if it is root's alone.  0 or -1. */
 int policyfile_read(char text[POLICY_MAX], size_t *size);
 
-/* listener.c: a listening socket in *fd, or why not. */
+/* sockets.c: whether fd is a connected Unix stream whose other end is this user's; and a listener in *fd, or why not. */
+int stream_is_of(int fd, uid_t uid);
 enum code listener_open(const struct request *request, int *fd);
 
 #endif

@@ -217,7 +217,7 @@ def test_a_policy_that_is_full_is_left_as_it_is() -> None:
     assert Path(POLICY).read_text() == full
 
 
-@pytest.mark.parametrize(("options", "word"), [("size=64k", "space"), ("ro", "ead-only")])
+@pytest.mark.parametrize(("options", "word"), [("size=16k", "space"), ("ro", "ead-only")])
 def test_a_disk_that_is_full_or_read_only_leaves_what_was(options: str, word: str) -> None:
     folder = os.path.dirname(SHIM)
     os.mkdir(folder)
