@@ -27,3 +27,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def root() -> Path:
     """The checkout."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def source_root(root: Path) -> Path:
+    """Where the C under test is: the checkout, or a spoiled copy of it (tests/mutants.py)."""
+    return Path(os.environ.get("LOCALD_TEST_SOURCE", root))

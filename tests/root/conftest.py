@@ -27,20 +27,38 @@ def bob() -> int:
 
 
 @pytest.fixture(scope="session")
-def built_shim(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
-    """The helper compiled from this checkout, by the code that compiles it for the wheel."""
-    spec = importlib.util.spec_from_file_location("locald_build", root / "csrc" / "build_shim.py")
+def build(source_root: Path) -> Callable[[Path, Path], None]:
+    """Compiles the helper of a checkout, by the code that compiles it for the wheel."""
+    spec = importlib.util.spec_from_file_location("locald_build", source_root / "csrc" / "build_shim.py")
     assert spec and spec.loader
-    build = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(build)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+
+    def compile_in(folder: Path, out: Path) -> None:
+        before = Path.cwd()
+        os.chdir(folder)
+        try:
+            module.compile_shim(out, __version__, lambda text: print(text, file=sys.stderr))
+        finally:
+            os.chdir(before)
+
+    return compile_in
+
+
+@pytest.fixture(scope="session")
+def built_shim(
+    tmp_path_factory: pytest.TempPathFactory, source_root: Path, build: Callable[[Path, Path], None]
+) -> Path:
     out = tmp_path_factory.mktemp("shim") / "locald-shim"
-    before = Path.cwd()
-    os.chdir(root)
-    try:
-        build.compile_shim(out, __version__, lambda text: print(text, file=sys.stderr))
-    finally:
-        os.chdir(before)
+    build(source_root, out)
     return out
+
+
+@pytest.fixture
+def source(tmp_path: Path, source_root: Path) -> Path:
+    """A copy of the C, to be spoiled."""
+    shutil.copytree(source_root / "csrc", tmp_path / "csrc", ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path
 
 
 @pytest.fixture

@@ -27,10 +27,10 @@ class Request(ctypes.Structure):
 
 
 @pytest.fixture(scope="session")
-def library(tmp_path_factory: pytest.TempPathFactory, root: Path) -> ctypes.CDLL:
+def library(tmp_path_factory: pytest.TempPathFactory, source_root: Path) -> ctypes.CDLL:
     out = tmp_path_factory.mktemp("pure") / "pure.so"
     sources = ["csrc/shim/request.c", "csrc/shim/policy.c", "csrc/fdpass.c"]
-    subprocess.run([*CC, *FLAGS, "-shared", "-fPIC", *sources, "-o", out], cwd=root, check=True)
+    subprocess.run([*CC, *FLAGS, "-shared", "-fPIC", *sources, "-o", out], cwd=source_root, check=True)
     return ctypes.CDLL(str(out))
 
 
@@ -210,10 +210,10 @@ ALLOWED = set(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the names are those of Linux's C libraries")
-def test_the_helper_imports_nothing_but_what_is_listed(tmp_path: Path, root: Path) -> None:
+def test_the_helper_imports_nothing_but_what_is_listed(tmp_path: Path, source_root: Path) -> None:
     """No heap, stdio, locale, name service, environment or syslog (CVE-2023-4911, CVE-2025-4802, CVE-2023-6246)."""
     names = ("main", "request", "policy", "policyfile", "sockets", "os_linux")
-    sources = [root / f"csrc/shim/{name}.c" for name in names] + [root / "csrc/fdpass.c"]
+    sources = [source_root / f"csrc/shim/{name}.c" for name in names] + [source_root / "csrc/fdpass.c"]
     subprocess.run([*CC, *FLAGS, "-O2", "-fstack-protector-strong", "-c", *sources], cwd=tmp_path, check=True)
     out = subprocess.run(["nm", "-u", *sorted(tmp_path.glob("*.o"))], capture_output=True, text=True, check=True).stdout
     undefined = {line.split()[-1].partition("@")[0] for line in out.splitlines() if " U " in line}

@@ -1,0 +1,64 @@
+"""Every system call of the helper made to fail, to lie, and to be its last.
+
+The oracle: either exactly one listener arrives, on the address that was granted and the user's own, or none; it ends by
+itself, at the latest by its alarm; and afterwards the port is free and nothing is left.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import strace
+from strace import Call
+
+ARGUMENTS = ("bind", "80")
+FAULTS = ["error=EPERM", "error=EINTR", "error=ENOMEM", "error=EMFILE", "error=EIO", "retval=0", "signal=SIGKILL"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def account(alice: int) -> Iterator[None]:
+    assert shutil.which("strace"), "strace is needed: apt install strace"
+    with strace.account(alice):
+        yield
+
+
+@pytest.fixture
+def calls(shim: Path, granted: Path, alice: int) -> list[Call]:
+    """The system calls of a good run after its exec, each a place to fail; the last is the exit."""
+    recorded = strace.record(shim, alice, *ARGUMENTS)
+    assert [recorded[0].name, recorded[-1].name] == ["execve", "exit_group"]
+    assert {"capset", "setresuid", "bind", "listen", "sendmsg", "read"} <= {call.name for call in recorded}
+    return recorded[1:]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_at_any_call_gives_one_good_listener_or_none(
+    shim: Path, alice: int, calls: list[Call], fault: str
+) -> None:
+    outcomes = {call: strace.inject(shim, alice, call, fault, *ARGUMENTS) for call in calls}
+    assert {str(call): outcome for call, outcome in outcomes.items() if outcome.wrong or outcome.listeners > 1} == {}
+    # What decides must not be indifferent to its failing.
+    refused = {call.name for call, outcome in outcomes.items() if outcome.listeners == 0}
+    assert {"setresuid", "capset", "socket", "bind", "sendmsg"} <= refused
+
+
+@pytest.mark.parametrize("then", [signal.SIGKILL, signal.SIGCONT], ids=["killed", "continued"])
+def test_stopped_at_any_call_it_holds_nothing_up(shim: Path, alice: int, calls: list[Call], then: int) -> None:
+    outcomes = {call: strace.stop(shim, alice, call, then, *ARGUMENTS) for call in calls[:-1]}
+    assert {str(call): outcome for call, outcome in outcomes.items() if outcome.wrong or outcome.listeners > 1} == {}
+    if then == signal.SIGCONT:
+        assert {str(call) for call, outcome in outcomes.items() if outcome.listeners != 1} == set()
+
+
+@pytest.mark.parametrize(
+    "fault",
+    ["setresuid:retval=0", "setresuid:error=EAGAIN", "setresgid:error=EPERM", "capset:retval=0"],
+)
+def test_a_drop_that_did_not_happen_is_noticed(shim: Path, granted: Path, alice: int, fault: str) -> None:
+    """An unchecked prototype bound the port as root here."""
+    outcome = strace.run(shim, alice, ["-o", "/dev/null", "-e", f"inject={fault}"], *ARGUMENTS)
+    assert outcome == strace.Outcome(0, "", 71)
