@@ -5,9 +5,9 @@ set -eu
 cd "$(dirname "$0")/.."
 python="$PWD/build/venv/bin/python"
 sudo=""
-[ "$(id -u)" = 0 ] || sudo="sudo -n env PATH=$PATH"
+[ "$(id -u)" = 0 ] || sudo="sudo -n"
 owner="$(id -u):$(id -g)"
 "$python" -m venv --clear build/bench
 build/bench/bin/python -m pip install --quiet --disable-pip-version-check .
-$sudo "$python" tests/namespace.py "$python" -P bench/run.py
+sh tests/inside.sh "$python" -P bench/run.py
 $sudo chown "$owner" bench/results/latest.md

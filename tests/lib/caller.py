@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,13 +17,20 @@ CLIENT = Path(__file__).with_name("shim_client.py")
 
 
 @contextlib.contextmanager
-def pair_of(uid: int) -> Iterator[tuple[socket.socket, socket.socket]]:
-    """A pair of stream sockets that the kernel knows as this user's: SO_PEERCRED is who made it."""
+def acting_as(uid: int) -> Iterator[None]:
+    """Make sockets that the kernel knows as this user's: SO_PEERCRED is who made a pair, or who listens."""
     os.seteuid(uid)
     try:
-        ours, theirs = socket.socketpair()
+        yield
     finally:
         os.seteuid(0)
+
+
+@contextlib.contextmanager
+def pair_of(uid: int, kind: int = socket.SOCK_STREAM) -> Iterator[tuple[socket.socket, socket.socket]]:
+    """A pair of this user's Unix sockets."""
+    with acting_as(uid):
+        ours, theirs = socket.socketpair(socket.AF_UNIX, kind)
     with ours, theirs:
         yield ours, theirs
 
@@ -71,3 +79,10 @@ def run(shim: Path, uid: int, *arguments: str, stdin: Any = subprocess.DEVNULL, 
         timeout=20,
         **how,
     ).returncode
+
+
+def file_capabilities(*numbers: int) -> bytes:
+    """The attribute security.capability with these, permitted and effective: struct vfs_cap_data of linux/capability.h."""
+    mask = sum(1 << number for number in numbers)
+    revision_2, effective = 0x02000000, 1
+    return struct.pack("<5I", revision_2 | effective, mask & 0xFFFFFFFF, 0, mask >> 32, 0)

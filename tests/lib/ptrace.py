@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,20 @@ class Stop:
     number: int
     args: tuple[int, ...]
     status: dict[str, str]
+    pid: int
+
+    @property
+    def links(self) -> list[str]:
+        """What its descriptors are open on."""
+        return [os.readlink(link) for link in Path(f"/proc/{self.pid}/fd").iterdir()]
+
+
+def numbers(*names: str) -> dict[str, int]:
+    """System call numbers of this machine, from the kernel's own headers."""
+    source = "#include <sys/syscall.h>\n" + "".join(f"value {name} SYS_{name}\n" for name in names)
+    done = subprocess.run(["cc", "-E", "-P", "-x", "c", "-"], input=source, capture_output=True, text=True, check=True)
+    rows = [line.split() for line in done.stdout.splitlines() if line.startswith("value ")]
+    return {name: int(number) for _, name, number in rows if number.isdigit()}
 
 
 def check(result: int) -> int:
@@ -72,7 +87,7 @@ def stops(command: Sequence[str], uid: int, stdin: int) -> Iterator[Stop]:
         if caught & 0x80:
             info = Info()
             check(libc.ptrace(GET_SYSCALL_INFO, pid, ctypes.sizeof(info), ctypes.byref(info)))
-            yield Stop(info.op == AT_ENTRY, info.number, tuple(info.args), read_status(pid))
+            yield Stop(info.op == AT_ENTRY, info.number, tuple(info.args), read_status(pid), pid)
 
 
 def read_status(pid: int) -> dict[str, str]:

@@ -40,7 +40,8 @@ def look(fd: int) -> dict[str, object]:
         "name": list(sock.getsockname()[:2]),
         "listening": sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN),
         "stream": sock.type == socket.SOCK_STREAM,
-        "inode": os.fstat(fd).st_ino,
+        "reuse port": sock.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT),
+        "v6 only": sock.family == socket.AF_INET6 and bool(sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)),
     }
 
 

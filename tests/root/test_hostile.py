@@ -16,11 +16,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import ptrace
 import pytest
 import strace
-from caller import is_free, pair_of
+from caller import file_capabilities, is_free, pair_of
+from pure import in_child
 
 SWARM = Path(strace.__file__).with_name("swarm.py")
+READ = ptrace.numbers("read")["read"]
 VECTORS = int(os.environ.get("LOCALD_ATTACK_VECTORS", "4000"))  # `make attack` has more
 
 # glibc's list of what it takes out of the environment of a setuid program (sysdeps/generic/unsecvars.h), and its relatives.
@@ -233,3 +236,61 @@ def test_a_chroot_with_a_policy_of_the_callers_own(shim: Path, granted: Path, al
         assert is_free(22)
     finally:
         subprocess.run(["rm", "-rf", jail], check=True)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("%s%n", "80"), b"usage: locald-shim bind PORT [ADDRESS] | version\n"),
+        (("bind", "80", "\x1b[31m"), b"usage: locald-shim bind PORT [ADDRESS] | version\n"),
+        (("bind", "22"), b"locald-shim: the policy does not grant this\n"),
+    ],
+)
+def test_it_says_only_what_was_written_into_it(
+    shim: Path, granted: Path, alice: int, tmp_path: Path, words: tuple[str, ...], said: bytes
+) -> None:
+    """Rule 7, CVE-2012-0056: what it prints may land in a file that matters."""
+    with (tmp_path / "stderr").open("wb") as file:
+        assert listeners(shim, alice, stderr=file, words=words)[0] == 0
+    assert (tmp_path / "stderr").read_bytes() == said
+
+
+@pytest.mark.parametrize("change", ["grows", "shrinks"])
+def test_a_policy_that_changes_while_it_is_read_is_refused(shim: Path, granted: Path, alice: int, change: str) -> None:
+    """Rule 14.  The helper stands still between its question for the size and its reading."""
+    text = granted.read_text()
+    first = "".join(text.splitlines(keepends=True)[:2])  # by itself it grants what is asked for
+    changed = {"grows": text + f"{alice} 127.0.0.1 22\n", "shrinks": first}[change]
+    asked = 0
+    with pair_of(alice) as (ours, theirs):
+        for stop in ptrace.stops([str(shim), "bind", "80"], alice, theirs.fileno()):
+            opened = sum(1 for link in stop.links if link == str(granted))
+            if opened and stop.entry and not asked and stop.number == READ:
+                asked = 1
+                granted.write_text(changed)
+        theirs.close()
+        assert asked
+        assert ours.recv(1) == b""
+    assert is_free(80)
+
+
+def test_a_file_capability_must_be_the_only_one(shim: Path, granted: Path, alice: int) -> None:
+    """Rule 9.  cap_net_bind_service alone works as setuid does; with another beside it the helper refuses to go on."""
+    shim.chmod(0o755)
+    os.setxattr(shim, "security.capability", file_capabilities(10))
+    assert listeners(shim, alice) == (1, 0)
+    os.setxattr(shim, "security.capability", file_capabilities(10, 13))
+    assert listeners(shim, alice) == (0, 71)
+    os.setxattr(shim, "security.capability", file_capabilities(10, 39))  # one of the second word
+    assert listeners(shim, alice) == (0, 71)
+    os.setxattr(shim, "security.capability", file_capabilities(13))
+    assert listeners(shim, alice) == (0, 68)
+
+
+@pytest.mark.parametrize("fd", [0, 1, 2])
+def test_a_policy_on_a_low_descriptor_is_not_read(library: ctypes.CDLL, granted: Path, fd: int) -> None:
+    """Rule 6.  The C library fills the gaps that a caller leaves; this is for one that does not."""
+    text, size = ctypes.create_string_buffer(4096), ctypes.c_size_t()
+    assert library.policyfile_read(text, ctypes.byref(size)) == 0
+    assert text.value == granted.read_bytes()
+    assert in_child(fd, lambda: library.policyfile_read(text, ctypes.byref(size))) == 255

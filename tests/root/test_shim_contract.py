@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from caller import CLIENT, call, is_free, refused, run
+from caller import CLIENT, acting_as, call, is_free, pair_of, refused, run
 
 from locald import __version__
 
@@ -35,6 +35,8 @@ def test_a_granted_port_is_a_listener_of_the_users(
     assert sock["name"] == [address, port]
     assert sock["listening"]
     assert sock["stream"]
+    assert not sock["reuse port"]  # else whoever has the same uid could take connections from it
+    assert sock["v6 only"] == (":" in address)
     assert is_free(port, address)
 
 
@@ -94,7 +96,9 @@ def test_anything_but_the_canonical_form_is_usage(
 # 65: standard input
 
 
-def test_standard_input_must_be_a_stream_of_the_users(shim: Path, granted: Path, alice: int, tmp_path: Path) -> None:
+def test_standard_input_must_be_a_stream_of_the_users(
+    shim: Path, granted: Path, alice: int, bob: int, tmp_path: Path
+) -> None:
     def check(stdin: Any) -> None:
         assert run(shim, alice, "bind", "80", stdin=stdin) == 65
         assert is_free(80)
@@ -106,23 +110,20 @@ def test_standard_input_must_be_a_stream_of_the_users(shim: Path, granted: Path,
     with file.open() as handle:
         check(handle)
     for kind in (socket.SOCK_DGRAM, socket.SOCK_SEQPACKET):
-        left, right = socket.socketpair(socket.AF_UNIX, kind)
-        with left, right:
+        with pair_of(alice, kind) as (left, _):
             check(left)
-    with (
-        socket.create_server(("127.0.0.1", 0)) as server,
-        socket.create_connection(server.getsockname()) as tcp,
-    ):
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as tcp:
         check(tcp)
         check(server)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(tmp_path / "listener"))
         check(listener)  # bound, not connected
-        listener.listen()
+        with acting_as(alice):
+            listener.listen()  # now the kernel names alice as its peer
         check(listener)
-    left, right = socket.socketpair()  # root's, not alice's
-    with left, right:
-        check(left)
+    for uid in (0, bob):
+        with pair_of(uid) as (left, _):
+            check(left)
     leader, follower = os.openpty()
     check(follower)
     os.close(leader)
@@ -194,6 +195,25 @@ def test_a_folder_that_others_may_write_is_refused(shim: Path, granted: Path, al
         assert refused(shim, alice, "bind", "80") == 66
     finally:
         granted.parent.chmod(0o755)
+
+
+LINKED = """set -e
+mount -t tmpfs tmpfs /mnt && mkdir /mnt/up /mnt/work
+mount -t overlay -o lowerdir=/etc,upperdir=/mnt/up,workdir=/mnt/work overlay /etc
+rmdir /etc/locald && ln -s /etc/locald-elsewhere /etc/locald
+exec "$@"
+"""
+
+
+def test_a_folder_that_is_a_link_is_refused(shim: Path, granted: Path, alice: int) -> None:
+    elsewhere = Path("/etc/locald-elsewhere")
+    shutil.copytree(granted.parent, elsewhere)
+    as_alice = ("setpriv", "--reuid", str(alice), "--regid", str(alice), "--clear-groups")
+    prefix = ("unshare", "-m", "sh", "-c", LINKED, "sh", *as_alice)  # the folder of this namespace is a mount
+    try:
+        assert refused(shim, alice, "bind", "80", prefix=prefix) == 66
+    finally:
+        shutil.rmtree(elsewhere)
 
 
 def test_without_a_policy_nothing_is_granted(shim: Path, alice: int) -> None:

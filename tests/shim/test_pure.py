@@ -5,39 +5,15 @@ from __future__ import annotations
 import array
 import ctypes
 import os
-import shlex
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from pure import CC, FLAGS, Request, in_child, parse
 
-CC = shlex.split(os.environ.get("CC", "cc"))
-FLAGS = ["-std=c11", "-D_GNU_SOURCE", "-D_DARWIN_C_SOURCE", "-O1", "-g", '-DLOCALD_VERSION="0"']
 GRANTED, BAD_POLICY, DENIED = 0, 66, 67
-
-
-class Address(ctypes.Structure):
-    _fields_ = (("family", ctypes.c_int), ("bytes", ctypes.c_uint8 * 16))
-
-
-class Request(ctypes.Structure):
-    _fields_ = (("verb", ctypes.c_int), ("port", ctypes.c_uint16), ("address", Address))
-
-
-@pytest.fixture(scope="session")
-def library(tmp_path_factory: pytest.TempPathFactory, source_root: Path) -> ctypes.CDLL:
-    out = tmp_path_factory.mktemp("pure") / "pure.so"
-    sources = ["csrc/shim/request.c", "csrc/shim/policy.c", "csrc/fdpass.c"]
-    subprocess.run([*CC, *FLAGS, "-shared", "-fPIC", *sources, "-o", out], cwd=source_root, check=True)
-    return ctypes.CDLL(str(out))
-
-
-def parse(library: ctypes.CDLL, *arguments: bytes) -> tuple[int, Request]:
-    request = Request()
-    argv = (ctypes.c_char_p * (len(arguments) + 1))(*arguments, None)
-    return library.request_parse(len(arguments), argv, ctypes.byref(request)), request
 
 
 def decide(library: ctypes.CDLL, text: bytes, uid: int, *request: bytes) -> int:
@@ -152,6 +128,30 @@ def test_the_walk_over_control_messages(library: ctypes.CDLL, control: bytes, st
     count = ctypes.c_size_t()
     got = library.fdpass_collect(ctypes.byref(message), out, ctypes.byref(count))
     assert (got, list(out[: count.value])) == (74 if control[:8] == (8).to_bytes(8, "little") else status, found)
+
+
+@pytest.mark.parametrize("fd", [0, 1, 2])
+def test_a_listener_on_a_low_descriptor_is_not_used(library: ctypes.CDLL, fd: int) -> None:
+    """Rule 6.  The C library fills the gaps that a caller leaves; this is for one that does not."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    _, request = parse(library, b"x", b"bind", b"80")
+    request.port = port
+    out = ctypes.c_int()
+    assert library.listener_open(ctypes.byref(request), ctypes.byref(out)) == 0
+    os.close(out.value)
+    assert in_child(fd, lambda: library.listener_open(ctypes.byref(request), ctypes.byref(out))) == 71
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the layout of struct ucred is Linux's")
+def test_an_unconnected_socket_has_no_peer(library: ctypes.CDLL, tmp_path: Path) -> None:
+    """The kernel says pid 0 and uid -1 of it; it must not pass for the user that has that number."""
+    uid = ctypes.c_uint()
+    left, right = socket.socketpair()
+    with left, right, socket.socket(socket.AF_UNIX) as alone:
+        assert library.os_peer(left.fileno(), ctypes.byref(uid)) == 0
+        assert uid.value == os.getuid()
+        assert library.os_peer(alone.fileno(), ctypes.byref(uid)) == -1
 
 
 ALLOWED = set(

@@ -1,0 +1,129 @@
+"""make mutants: each rule of the helper broken once, to see its test fail.
+
+    python tests/mutants.py [WORD]      in the namespace of tests/namespace.py; only mutants with WORD in them
+
+A mutant is the C with one piece of text replaced.  One that every named test passes has survived, which means that a
+rule has no test: that is an error.  tests/root/RULES.md has the rules and their tests.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CONTRACT, FAULTS, HOSTILE = (
+    "tests/root/test_shim_contract.py",
+    "tests/root/test_faults.py",
+    "tests/root/test_hostile.py",
+)
+PRIVILEGE, PURE = "tests/root/test_privilege.py", "tests/shim/test_pure.py"
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A rule, and how it is broken: in this file, this text becomes that one; the tests that must notice."""
+
+    rule: int
+    what: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+MUTANTS = [
+    Mutant(1, "argv is read before argc", "request.c", "if (argc < 2)", "if (argc < -1)", (PURE, "-k", "empty_argv")),
+    Mutant(2, "the environment is read", "main.c", "    reset_signals();\n", '    extern char *getenv(const char *); (void)getenv("LANG");\n    reset_signals();\n', (PURE, "-k", "imports")),
+    Mutant(2, "stdio by way of inet_ntop", "request.c", "    ipv6_print(out->bytes, canonical);", "    (void)inet_ntop(AF_INET6, out->bytes, canonical, sizeof canonical);", (PURE, "-k", "imports")),
+    Mutant(3, "another status byte", "main.c", "unsigned char byte = PROTOCOL;", "unsigned char byte = PROTOCOL + 1;", (CONTRACT, "-k", "granted_port")),
+    Mutant(3, "any answer will do", "main.c", "return got == 1 && byte == PROTOCOL ? GRANTED : PEER_GONE;", "return got == 1 ? GRANTED : PEER_GONE;", (HOSTILE, "-k", "answer_that_is_none")),
+    Mutant(3, "no answer will do", "main.c", "return got == 1 && byte == PROTOCOL ? GRANTED : PEER_GONE;", "return got >= 0 ? GRANTED : PEER_GONE;", (CONTRACT, "-k", "closes_without_an_answer")),
+    Mutant(4, "root is served", "os_linux.c", "const int power = uid != 0 && (", "const int power = (", (CONTRACT, "-k", "root_is_refused")),
+    Mutant(5, "an armed timer stays", "main.c", "(void)setitimer(timers[i], &never, NULL);", "(void)never;", (HOSTILE, "-k", "timer")),
+    Mutant(5, "SIGALRM stays blocked", "main.c", "(void)sigprocmask(SIG_SETMASK, &none, NULL);", "(void)none;", (CONTRACT, "-k", "never_answers")),
+    Mutant(5, "SIGALRM stays ignored", "main.c", "(void)sigaction(SIGALRM, &action, NULL);", "(void)action;", (CONTRACT, "-k", "never_answers")),
+    Mutant(5, "no alarm", "main.c", "    alarm(TIME_S);\n", "", (CONTRACT, "-k", "never_answers")),
+    Mutant(5, "SIGXFSZ kills", "main.c", "(void)sigaction(SIGXFSZ, &action, NULL);", "", (HOSTILE, "-k", "no_file_may_grow")),
+    Mutant(5, "SIGPIPE kills", "main.c", "(void)sigaction(SIGPIPE, &action, NULL);", "", (HOSTILE, "-k", "cannot_be_written")),
+    Mutant(6, "a listener on a low descriptor", "sockets.c", "if (fd <= STDERR_FILENO || setsockopt", "if (setsockopt", (PURE, "-k", "low_descriptor")),
+    Mutant(6, "a policy on a low descriptor", "policyfile.c", "if (folder <= STDERR_FILENO || ", "if (", (HOSTILE, "-k", "low_descriptor")),
+    Mutant(7, "an argument is printed", "main.c", "        leave(USAGE);", "        (void)!write(2, argv[1], strlen(argv[1])), leave(USAGE);", (HOSTILE, "-k", "says_only")),
+    Mutant(8, "any family", "sockets.c", " || name.sun_family != AF_UNIX", "", (CONTRACT, "-k", "stream_of_the_users")),
+    Mutant(8, "any type", "sockets.c", "option_is(fd, SO_TYPE, SOCK_STREAM) && ", "", (CONTRACT, "-k", "stream_of_the_users")),
+    Mutant(8, "a listener", "sockets.c", "option_is(fd, SO_ACCEPTCONN, 0) && os_peer", "os_peer", (CONTRACT, "-k", "stream_of_the_users")),
+    Mutant(8, "anybody's", "sockets.c", " && peer == uid;", " && peer != 4294967294u;", (CONTRACT, "-k", "stream_of_the_users")),
+    Mutant(8, "not connected", "os_linux.c", " || peer.pid == 0", "", (PURE, "-k", "unconnected")),
+    Mutant(9, "the bounding set stays", "os_linux.c", "        drop_bounding_set();", "        (void)drop_bounding_set;", (PRIVILEGE,)),
+    Mutant(9, "all capabilities stay", "os_linux.c", "caps_keep(power ? BIND_ONLY : 0)", "caps_keep(power ? had[0].permitted : 0)", (PRIVILEGE,)),
+    Mutant(9, "no_new_privs is not set", "os_linux.c", "prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || !is", "!is", (CONTRACT, "-k", "granted_port")),
+    Mutant(9, "standard input before the drop", "main.c", "    const int power = os_drop();\n", "    (void)stream_is_of(0, 0);\n    const int power = os_drop();\n", (PRIVILEGE,)),
+    Mutant(9, "more file capabilities than one", "os_linux.c", "had[0].permitted != BIND_ONLY || had[1].permitted != 0", "0", (HOSTILE, "-k", "file_capability")),
+    Mutant(9, "file capabilities of the second word", "os_linux.c", " || had[1].permitted != 0", "", (HOSTILE, "-k", "file_capability")),
+    Mutant(9, "the capability stays after the bind", "os_linux.c", "    return caps_keep(0);", "    return 0;", (PRIVILEGE,)),
+    Mutant(10, "setresuid is believed", "os_linux.c", "if (getresuid(&r, &e, &s) != 0 || r != uid || e != uid || s != uid)", "if (getresuid(&r, &e, &s) != 0)", (FAULTS, "-k", "not_happen")),
+    Mutant(10, "capset is believed", "os_linux.c", "return memcmp(now, wanted, sizeof now) == 0 ? 0 : -1;", "return 0;", (FAULTS, "-k", "not_happen")),
+    Mutant(11, "dumpable again", "os_linux.c", "    return power;\n", "    (void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);\n    return power;\n", (PRIVILEGE, "-k", "reach_into")),
+    Mutant(12, "the port may be shared", "sockets.c", "SO_REUSEADDR, &on, sizeof on) != 0)", "SO_REUSEADDR, &on, sizeof on) != 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0)", (CONTRACT, "-k", "granted_port")),
+    Mutant(12, "both families", "sockets.c", "if (family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) != 0)", "if (0)", (CONTRACT, "-k", "granted_port")),
+    Mutant(12, "a mapped address", "request.c", " && memcmp(out->bytes, mapped, sizeof mapped) != 0 ? 0 : -1;", " && mapped[0] == 0 ? 0 : -1;", (PURE,)),
+    Mutant(12, "it does not listen", "sockets.c", " || listen(fd, BACKLOG) != 0", "", (CONTRACT, "-k", "granted_port")),
+    Mutant(12, "the listener is not proven", "sockets.c", "return listens_on(fd, &name, size) ? GRANTED : SYSTEM;", "return listens_on(fd, &name, size) >= 0 ? GRANTED : SYSTEM;", (FAULTS, "-k", "retval")),
+    Mutant(14, "a link for a policy", "policyfile.c", 'return openat(folder, "ports", flags | O_NOFOLLOW);', 'return openat(folder, "ports", flags);', (CONTRACT, "-k", "regular_own")),
+    Mutant(14, "a link for the folder", "policyfile.c", "flags | O_DIRECTORY | os_nofollow", "flags | O_DIRECTORY", (CONTRACT, "-k", "folder_that_is_a_link")),
+    Mutant(14, "anybody's policy", "policyfile.c", "seen->st_uid == 0 && ", "", (CONTRACT, "-k", "regular_own")),
+    Mutant(14, "a policy that others write", "policyfile.c", "(S_IWGRP | S_IWOTH)", "S_IWOTH", (CONTRACT, "-k", "others_may_write")),
+    Mutant(14, "a policy that all write", "policyfile.c", "(S_IWGRP | S_IWOTH)", "S_IWGRP", (CONTRACT, "-k", "others_may_write")),
+    Mutant(14, "a second name", "policyfile.c", "seen.st_nlink != 1 || ", "", (CONTRACT, "-k", "regular_own")),
+    Mutant(14, "a policy that grows", "policyfile.c", " || read_all(fd, &beyond, 1) != 0", " || (beyond = 0)", (HOSTILE, "-k", "changes_while")),
+    Mutant(14, "a policy that shrinks", "policyfile.c", "if (got != seen.st_size || ", "if (", (HOSTILE, "-k", "changes_while")),
+    Mutant(14, "lines that are no lines are skipped", "policy.c", "            return BAD_POLICY;\n        if (is_repeated", "            return verdict;\n        if (is_repeated", (PURE, "-k", "cut_short or changed_byte")),
+    Mutant(14, "a line twice", "policy.c", "if (is_repeated(text + HEADER, at, (size_t)(feed + 1 - at)))", "if (0 && is_repeated(text, at, 0))", (CONTRACT, "-k", "one_bad_byte")),
+    Mutant(14, "another address", "policy.c", " &&\n           memcmp(line->address.bytes, request->address.bytes, sizeof line->address.bytes) == 0;", ";", (CONTRACT, "-k", "exact_line")),
+    Mutant(14, "another port", "policy.c", "line->port == request->port && ", "", (CONTRACT, "-k", "exact_line")),
+    Mutant(14, "another user", "policy.c", "line->uid == uid && ", "", (CONTRACT, "-k", "another_user")),
+    Mutant(15, "no filter", "os_linux.c", "return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter, 0, 0);", "return filter.len == 0;", (PRIVILEGE,)),
+    Mutant(15, "what is not allowed only fails", "os_linux.c", "        ALLOW(SYS_rt_sigreturn),\n        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),", "        ALLOW(SYS_rt_sigreturn),\n        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO),", (PRIVILEGE,)),
+    Mutant(15, "any architecture", "os_linux.c", "BPF_K, ARCH, 1, 0)", "BPF_K, ARCH, 1, 1)", (PRIVILEGE, "-k", "architecture")),
+]  # fmt: skip
+
+
+def main(word: str) -> int:
+    chosen = [mutant for mutant in MUTANTS if word in f"{mutant.rule} {mutant.what}"]
+    survivors = [mutant for mutant in chosen if survives(mutant)]
+    missing = {*range(1, 17)} - {mutant.rule for mutant in MUTANTS}
+    print(
+        f"\n{len(chosen)} mutants, {len(survivors)} survived; rules that are no C of this system's: {sorted(missing)}"
+    )
+    return 1 if survivors else 0
+
+
+def survives(mutant: Mutant) -> bool:
+    with tempfile.TemporaryDirectory() as name:
+        copy = Path(name)
+        shutil.copytree(ROOT / "csrc", copy / "csrc", ignore=shutil.ignore_patterns("__pycache__"))
+        file = copy / "csrc/shim" / mutant.file
+        text = file.read_text()
+        assert text.count(mutant.old) == 1, f"{mutant.file} does not have once: {mutant.old}"
+        file.write_text(text.replace(mutant.old, mutant.new))
+        copy.chmod(0o755)
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "pytest", "-q", "-x", *mutant.tests], cwd=ROOT, capture_output=True, text=True,
+            env={**os.environ, "LOCALD_TEST_SOURCE": name}, check=False,
+        )  # fmt: skip
+    # 1 is a test that failed, and a negative code a crash; anything else is no verdict.
+    assert done.returncode in (0, 1) or done.returncode < 0, done.stdout
+    failed = next(
+        (line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))), f"exit {done.returncode}"
+    )
+    print(f"rule {mutant.rule:2}  {mutant.what:42}  {'SURVIVED' if done.returncode == 0 else failed[:110]}", flush=True)
+    return done.returncode == 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(" ".join(sys.argv[1:])))
