@@ -22,7 +22,7 @@ CONTRACT, FAULTS, HOSTILE = (
     "tests/root/test_faults.py",
     "tests/root/test_hostile.py",
 )
-PRIVILEGE, PURE = "tests/root/test_privilege.py", "tests/shim/test_pure.py"
+PRIVILEGE, PURE, STREAM = "tests/root/test_privilege.py", "tests/shim/test_pure.py", "tests/shim/test_stream.py"
 
 
 @dataclass(frozen=True)
@@ -38,14 +38,14 @@ class Mutant:
 
 
 MUTANTS = [
-    Mutant(1, "argv is read before argc", "request.c", "if (argc < 2)", "if (argc < -1)", (PURE, "-k", "empty_argv")),
+    Mutant(1, "argv is read before argc", "request.c", "if (argc == 2 && strcmp", "if (strcmp", (PURE, "-k", "empty_argv")),
     Mutant(2, "the environment is read", "main.c", "    reset_signals();\n", '    extern char *getenv(const char *); (void)getenv("LANG");\n    reset_signals();\n', (PURE, "-k", "imports")),
     Mutant(2, "stdio by way of inet_ntop", "request.c", "    ipv6_print(out->bytes, canonical);", "    (void)inet_ntop(AF_INET6, out->bytes, canonical, sizeof canonical);", (PURE, "-k", "imports")),
     Mutant(3, "another status byte", "main.c", "unsigned char byte = PROTOCOL;", "unsigned char byte = PROTOCOL + 1;", (CONTRACT, "-k", "granted_port")),
     Mutant(3, "any answer will do", "main.c", "return got == 1 && byte == PROTOCOL ? GRANTED : PEER_GONE;", "return got == 1 ? GRANTED : PEER_GONE;", (HOSTILE, "-k", "answer_that_is_none")),
-    Mutant(3, "no answer will do", "main.c", "return got == 1 && byte == PROTOCOL ? GRANTED : PEER_GONE;", "return got >= 0 ? GRANTED : PEER_GONE;", (CONTRACT, "-k", "closes_without_an_answer")),
+    Mutant(3, "no answer will do", "main.c", "return got == 1 && byte == PROTOCOL ? GRANTED : PEER_GONE;", "return got >= 0 ? GRANTED : PEER_GONE;", (HOSTILE, "-k", "answer_that_is_none")),
     Mutant(4, "root is served", "os_linux.c", "const int power = uid != 0 && (", "const int power = (", (CONTRACT, "-k", "root_is_refused")),
-    Mutant(5, "an armed timer stays", "main.c", "(void)setitimer(timers[i], &never, NULL);", "(void)never;", (HOSTILE, "-k", "timer")),
+    Mutant(5, "an armed timer stays", "main.c", "(void)setitimer(timers[i], &never, NULL);", "(void)i, (void)never;", (HOSTILE, "-k", "every_timer")),
     Mutant(5, "SIGALRM stays blocked", "main.c", "(void)sigprocmask(SIG_SETMASK, &none, NULL);", "(void)none;", (CONTRACT, "-k", "never_answers")),
     Mutant(5, "SIGALRM stays ignored", "main.c", "(void)sigaction(SIGALRM, &action, NULL);", "(void)action;", (CONTRACT, "-k", "never_answers")),
     Mutant(5, "no alarm", "main.c", "    alarm(TIME_S);\n", "", (CONTRACT, "-k", "never_answers")),
@@ -54,9 +54,9 @@ MUTANTS = [
     Mutant(6, "a listener on a low descriptor", "sockets.c", "if (fd <= STDERR_FILENO || setsockopt", "if (setsockopt", (PURE, "-k", "low_descriptor")),
     Mutant(6, "a policy on a low descriptor", "policyfile.c", "if (folder <= STDERR_FILENO || ", "if (", (HOSTILE, "-k", "low_descriptor")),
     Mutant(7, "an argument is printed", "main.c", "        leave(USAGE);", "        (void)!write(2, argv[1], strlen(argv[1])), leave(USAGE);", (HOSTILE, "-k", "says_only")),
-    Mutant(8, "any family", "sockets.c", " || name.sun_family != AF_UNIX", "", (CONTRACT, "-k", "stream_of_the_users")),
-    Mutant(8, "any type", "sockets.c", "option_is(fd, SO_TYPE, SOCK_STREAM) && ", "", (CONTRACT, "-k", "stream_of_the_users")),
-    Mutant(8, "a listener", "sockets.c", "option_is(fd, SO_ACCEPTCONN, 0) && os_peer", "os_peer", (CONTRACT, "-k", "stream_of_the_users")),
+    Mutant(8, "any family", "sockets.c", " || name.sun_family != AF_UNIX", "", (STREAM,)),
+    Mutant(8, "any type", "sockets.c", "option_is(fd, SO_TYPE, SOCK_STREAM) && ", "", (STREAM,)),
+    Mutant(8, "a listener", "sockets.c", "option_is(fd, SO_ACCEPTCONN, 0) && os_peer", "os_peer", (STREAM,)),
     Mutant(8, "anybody's", "sockets.c", " && peer == uid;", " && peer != 4294967294u;", (CONTRACT, "-k", "stream_of_the_users")),
     Mutant(8, "not connected", "os_linux.c", " || peer.pid == 0", "", (PURE, "-k", "unconnected")),
     Mutant(9, "the bounding set stays", "os_linux.c", "        drop_bounding_set();", "        (void)drop_bounding_set;", (PRIVILEGE,)),
@@ -67,11 +67,12 @@ MUTANTS = [
     Mutant(9, "file capabilities of the second word", "os_linux.c", " || had[1].permitted != 0", "", (HOSTILE, "-k", "file_capability")),
     Mutant(9, "the capability stays after the bind", "os_linux.c", "    return caps_keep(0);", "    return 0;", (PRIVILEGE,)),
     Mutant(10, "setresuid is believed", "os_linux.c", "if (getresuid(&r, &e, &s) != 0 || r != uid || e != uid || s != uid)", "if (getresuid(&r, &e, &s) != 0)", (FAULTS, "-k", "not_happen")),
+    Mutant(10, "root is not tried to be had back", "os_linux.c", "if (uid != 0 && (setuid(0) == 0 || geteuid() != uid))", "if (0)", (FAULTS, "-k", "not_happen")),
     Mutant(10, "capset is believed", "os_linux.c", "return memcmp(now, wanted, sizeof now) == 0 ? 0 : -1;", "return 0;", (FAULTS, "-k", "not_happen")),
     Mutant(11, "dumpable again", "os_linux.c", "    return power;\n", "    (void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);\n    return power;\n", (PRIVILEGE, "-k", "reach_into")),
     Mutant(12, "the port may be shared", "sockets.c", "SO_REUSEADDR, &on, sizeof on) != 0)", "SO_REUSEADDR, &on, sizeof on) != 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0)", (CONTRACT, "-k", "granted_port")),
-    Mutant(12, "both families", "sockets.c", "if (family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) != 0)", "if (0)", (CONTRACT, "-k", "granted_port")),
-    Mutant(12, "a mapped address", "request.c", " && memcmp(out->bytes, mapped, sizeof mapped) != 0 ? 0 : -1;", " && mapped[0] == 0 ? 0 : -1;", (PURE,)),
+    Mutant(12, "both families", "sockets.c", "if (family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) != 0)", "if (0)", (CONTRACT, "-k", "wildcard")),
+    Mutant(12, "a mapped address", "request.c", " && memcmp(out->bytes, mapped, sizeof mapped) != 0 ? 0 : -1;", " && mapped[0] == 0 ? 0 : -1;", (CONTRACT, "-k", "canonical_form")),
     Mutant(12, "it does not listen", "sockets.c", " || listen(fd, BACKLOG) != 0", "", (CONTRACT, "-k", "granted_port")),
     Mutant(12, "the listener is not proven", "sockets.c", "return listens_on(fd, &name, size) ? GRANTED : SYSTEM;", "return listens_on(fd, &name, size) >= 0 ? GRANTED : SYSTEM;", (FAULTS, "-k", "retval")),
     Mutant(14, "a link for a policy", "policyfile.c", 'return openat(folder, "ports", flags | O_NOFOLLOW);', 'return openat(folder, "ports", flags);', (CONTRACT, "-k", "regular_own")),

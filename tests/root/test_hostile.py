@@ -183,13 +183,14 @@ def test_a_socket_whose_buffer_is_full(shim: Path, granted: Path, alice: int) ->
     assert is_free(80)
 
 
-@pytest.mark.parametrize("answer", [b"\0", b"\2", b"x"], ids=repr)
+@pytest.mark.parametrize("answer", [b"", b"\0", b"\2", b"x"], ids=repr)
 def test_an_answer_that_is_none(shim: Path, granted: Path, alice: int, answer: bytes) -> None:
     with pair_of(alice) as (ours, theirs):
         process = subprocess.Popen([shim, "bind", "80"], stdin=theirs, user=alice, group=alice, extra_groups=[])
         theirs.close()
         _, fds, _, _ = socket.recv_fds(ours, 16, 8)
         ours.send(answer)
+        ours.shutdown(socket.SHUT_WR)
         assert process.wait(strace.PATIENCE_S) == 72
         os.close(fds[0])
 
@@ -213,6 +214,17 @@ def test_a_timer_that_the_caller_armed_does_not_end_it(shim: Path, granted: Path
         ours.send(b"\1")
         assert process.wait(strace.PATIENCE_S) == 0
         os.close(fds[0])
+
+
+def test_every_timer_is_stopped_first(shim: Path, granted: Path, alice: int) -> None:
+    """Rule 5, once more: the helper's own alarm hides what became of ITIMER_REAL, and the others count what it never uses."""
+    never = "{it_interval={tv_sec=0, tv_usec=0}, it_value={tv_sec=0, tv_usec=0}}"
+    with strace.account(alice):
+        lines = strace.log(shim, alice, "bind", "80")
+    calls = [line.split(maxsplit=1)[1] for line in lines[1:]]
+    first = [call for call in calls[: calls.index(next(call for call in calls if "cap" in call))] if "setitimer" in call]
+    stopped = [f"setitimer({name}, {never}, NULL) = 0" for name in ("ITIMER_REAL", "ITIMER_VIRTUAL", "ITIMER_PROF")]
+    assert [" ".join(call.split()) for call in first[:3]] == stopped
 
 
 def test_a_chroot_with_a_policy_of_the_callers_own(shim: Path, granted: Path, alice: int, tmp_path: Path) -> None:

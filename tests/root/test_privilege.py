@@ -128,6 +128,7 @@ def test_another_process_of_the_same_user_cannot_reach_into_it(shim: Path, grant
         done = subprocess.run(
             [sys.executable, "-Ic", MEDDLER, pid], capture_output=True, text=True, cwd="/", check=True, **who
         )
+        os.kill(int(pid), signal.SIGCONT)  # had it been reached, it would stand still now
         client.communicate("go on\n")
     attach, memory, environ, descriptor, getfd = eval(done.stdout)
     assert {attach, getfd} == {1}  # EPERM

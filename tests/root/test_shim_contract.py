@@ -40,6 +40,13 @@ def test_a_granted_port_is_a_listener_of_the_users(
     assert is_free(port, address)
 
 
+def test_the_ipv6_wildcard_is_ipv6_alone(shim: Path, policy: Policy, alice: int) -> None:
+    """Linux makes every other IPv6 address so by itself: ipv6(7), IPV6_V6ONLY."""
+    policy(f"locald-ports 1\n{alice} :: 80\n")
+    (sock,) = call(shim, alice, "bind", "80", "::")["sockets"]
+    assert sock["v6 only"]
+
+
 def test_the_address_is_loopback_by_default(shim: Path, granted: Path, alice: int) -> None:
     assert call(shim, alice, "bind", "80")["sockets"][0]["name"] == ["127.0.0.1", 80]
 
@@ -80,7 +87,7 @@ BAD_ARGUMENTS = [
     (), ("",), ("bind",), ("bind", ""), ("bind", "0"), ("bind", "1024"), ("bind", "080"), ("bind", "+80"), ("bind", " 80"),
     ("bind", "80 "), ("bind", "0x50"), ("bind", "-1"), ("bind", "4294967376"), ("bind", "99999999999999999999"),
     ("bind", "80", ""), ("bind", "80", "localhost"), ("bind", "80", "127.1"), ("bind", "80", "127.0.0.01"),
-    ("bind", "80", "0:0:0:0:0:0:0:1"), ("bind", "80", "::01"), ("bind", "80", "::FFFF"), ("bind", "80", "::ffff:127.0.0.1"),
+    ("bind", "80", "0:0:0:0:0:0:0:1"), ("bind", "80", "::01"), ("bind", "80", "::FFFF"), ("bind", "80", "::ffff:127.0.0.1"), ("bind", "80", "::ffff:7f00:1"),
     ("bind", "80", "fe80::1%lo"), ("bind", "80", "127.0.0.1", "x"), ("Bind", "80"), ("version", "x"), ("--help",),
     ("bind", "80", "1" * 5000),
 ]  # fmt: skip
