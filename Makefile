@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 # zig compiles musl once, and not for each test run: those have a home in memory.
 export ZIG_GLOBAL_CACHE_DIR := $(CURDIR)/build/zig
 
-.PHONY: help demo test check cross mutants bench clean
+.PHONY: help demo test check cross mutants coverage bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ cross: $(VENV)/cross ## compile shim and extensions for macOS and for musl, with
 
 mutants: $(VENV)/test ## break each rule of the helper once, and see its test fail (ARGS=WORD: only some)
 	@sh tests/inside.sh $(CURDIR)/$(PY) tests/mutants.py $(ARGS)
+
+coverage: $(VENV)/test ## which branches of the privileged C the tests take; each other one needs its reason
+	@sh tests/inside.sh $(CURDIR)/$(PY) tests/coverage.py
 
 bench: $(VENV)/bench ## measure beside the peers that are installed
 	sh bench/run.sh

@@ -74,7 +74,7 @@ def no_privilege(cause: str) -> NotPrivileged:
     message, hint = {
         "owner": (f"{SHIM} does not belong to root", SETUP_HINT),
         "mode": (
-            f"{SHIM} has the wrong mode: root must own it, setuid, and nobody else may write it",
+            f"{SHIM} has the wrong mode: it must be setuid (or have its file capability), and root's alone to write",
             SETUP_HINT,
         ),
         "nosuid": (

@@ -14,6 +14,7 @@ import select
 import signal
 import socket
 import stat
+import sys
 import time
 
 from locald import fdpass, refusal
@@ -116,8 +117,18 @@ def _verify_installed() -> None:
         raise refusal.no_privilege("user_namespace")
     if not stat.S_ISREG(seen.st_mode) or seen.st_uid != 0:
         raise refusal.no_privilege("owner")
-    if seen.st_mode & 0o022 or not seen.st_mode & stat.S_ISUID:
+    if seen.st_mode & 0o022 or not (seen.st_mode & stat.S_ISUID or _has_capability()):
         raise refusal.no_privilege("mode")
+
+
+def _has_capability() -> bool:
+    """Whether setup gave the helper a file capability instead of the bit; which one, is the helper's to judge."""
+    if sys.platform != "linux":
+        return False
+    try:
+        return bool(os.getxattr(SHIM, "security.capability", follow_symlinks=False))
+    except OSError:
+        return False
 
 
 def _spawn(port: int, address: str, standard_input: int) -> int:

@@ -10,7 +10,6 @@
 #include "os.h"
 #include "shim.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/time.h>
@@ -42,7 +41,8 @@ static void out_of_time(int number)
     _exit(PEER_GONE);
 }
 
-/* An ignored SIGALRM, a blocked mask and an armed timer of the caller's all survive exec(2). */
+/* An ignored SIGALRM, a blocked mask and an armed timer of the caller's all survive exec(2).  The one handler does not
+ * return, so no call of ours is ever interrupted: there is no EINTR to retry. */
 static void reset_signals(void)
 {
     static const int timers[] = {ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF};
@@ -82,14 +82,10 @@ static enum code check_policy(const struct request *request)
 static enum code hand_over(int listener)
 {
     unsigned char byte = PROTOCOL;
-    ssize_t got;
 
     if (fdpass_send(STDIN_FILENO, &byte, 1, &listener, 1, MSG_DONTWAIT) != 1)
         return PEER_GONE;
-    do
-        got = read(STDIN_FILENO, &byte, 1);
-    while (got < 0 && errno == EINTR);
-    return got == 1 && byte == PROTOCOL ? GRANTED : PEER_GONE;
+    return read(STDIN_FILENO, &byte, 1) == 1 && byte == PROTOCOL ? GRANTED : PEER_GONE;
 }
 
 int main(int argc, char *argv[])

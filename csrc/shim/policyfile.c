@@ -5,7 +5,6 @@
 #include "os.h"
 #include "shim.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -27,24 +26,6 @@ static int open_file(void)
     return openat(folder, "ports", flags | O_NOFOLLOW);
 }
 
-/* Reads until the end or the limit. */
-static ssize_t read_all(int fd, char *text, size_t limit)
-{
-    size_t size = 0;
-
-    while (size < limit) {
-        ssize_t got = read(fd, text + size, limit - size);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return -1;
-        if (got == 0)
-            break;
-        size += (size_t)got;
-    }
-    return (ssize_t)size;
-}
-
 int policyfile_read(char text[POLICY_MAX], size_t *size)
 {
     struct stat seen = {.st_mode = 0};
@@ -55,9 +36,8 @@ int policyfile_read(char text[POLICY_MAX], size_t *size)
         return -1;
     if (seen.st_nlink != 1 || seen.st_size < 1 || seen.st_size > POLICY_MAX)
         return -1;
-    ssize_t got = read_all(fd, text, (size_t)seen.st_size);
-    if (got != seen.st_size || read_all(fd, &beyond, 1) != 0)
+    if (read(fd, text, (size_t)seen.st_size) != seen.st_size || read(fd, &beyond, 1) != 0)
         return -1; /* it shrank or grew while we read */
-    *size = (size_t)got;
+    *size = (size_t)seen.st_size;
     return 0;
 }

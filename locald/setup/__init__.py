@@ -4,6 +4,9 @@ main      the command: what is asked for, what is said
 plan      the steps from what is there to what is wanted
 policy    the text of the policy file  [pure]
 files     root's files: checked parents, written whole or not at all
-source    the helper that pip installed
+form      setuid, or a file capability  [pure]
+source    the helper that pip installed, and whether it still is that one
+apparmor  the helper's profile, where the system has AppArmor
+audit     --check: what is installed, looked at piece by piece
 elevate   without root: the exact command, and an offer to run it
 """

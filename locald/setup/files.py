@@ -1,22 +1,38 @@
 """Root's files: in folders that only root can change, written whole or not at all.
 
-A file is written under a temporary name in its own folder, given its owner and then its mode (chown clears
-the setuid bit), synced and renamed.  Killed between any two steps, this leaves the old file or the new one,
-and at most a temporary file without privilege, which the next run removes.
+A file is written under a temporary name in its own folder, given its owner, then its mode and its capability (chown
+clears both), synced and renamed.  Killed between any two steps, this leaves the old file or the new one, and at most a
+temporary one that is whole and root's, or has no privilege; the next run removes it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from locald.errors import LocaldError
 
-__all__ = ["check_parents", "is_file", "make_folder", "remove", "remove_folder", "replace"]
+__all__ = [
+    "capability_of",
+    "check_parents",
+    "is_file",
+    "leftover",
+    "make_folder",
+    "open_file",
+    "remove",
+    "remove_folder",
+    "remove_leftover",
+    "replace",
+]
 
 TEMPORARY = ".new"
+CAPABILITY = "security.capability"  # the extended attribute that capabilities(7) describes
+ROOT_ALONE = 0o600  # nobody else can even start it
 
 
 def check_parents(path: str) -> None:
@@ -51,97 +67,146 @@ def make_folder(path: str) -> None:
         folder.chmod(0o755)  # mkdir's mode passed through the umask
 
 
-def is_file(path: str, data: bytes, mode: int) -> bool:
-    """Whether root's file is there with these bytes, this mode and no second name."""
+def open_file(path: str, directory: int | None = None) -> int:
+    """Open a regular file to be looked at, never through a link.  Raises OSError, also for anything else.
+
+    O_NONBLOCK: the open of a FIFO would wait for its other end.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=directory)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "Not a regular file")
+    return fd
+
+
+def capability_of(fd: int) -> bytes:
+    """The file's capabilities as the kernel keeps them; b"" for none, and where there is no such thing."""
+    if sys.platform != "linux":
+        return b""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+        return os.getxattr(fd, CAPABILITY)
+    except OSError as error:
+        if error.errno in (errno.ENODATA, errno.ENOTSUP):
+            return b""
+        raise
+
+
+def is_file(path: str, data: bytes, mode: int, capability: bytes = b"") -> bool:
+    """Whether root's file is there with these bytes, this mode, this capability and no second name."""
+    try:
+        fd = open_file(path)
     except OSError:
         return False
     with os.fdopen(fd, "rb") as file:
         seen = os.fstat(fd)
-        right = stat.S_ISREG(seen.st_mode) and (seen.st_uid, seen.st_gid, seen.st_nlink) == (0, 0, 1)
-        return right and stat.S_IMODE(seen.st_mode) == mode and file.read(len(data) + 1) == data
+        right = (seen.st_uid, seen.st_gid, seen.st_nlink) == (0, 0, 1)
+        right = right and stat.S_IMODE(seen.st_mode) == mode and capability_of(fd) == capability
+        return right and file.read(len(data) + 1) == data
 
 
-def replace(path: str, data: bytes, mode: int) -> None:
+def replace(path: str, data: bytes, mode: int, capability: bytes = b"") -> None:
     """Put the file in its place."""
     folder, name = os.path.split(path)
-    directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    new = name + TEMPORARY
     try:
-        new = name + TEMPORARY
-        _unlink(new, directory)
-        _write(new, data, mode, directory)
-        # A hard link to an old helper would keep its bugs alive (CVE-2021-44730).
-        _disarm(name, directory)
-        os.rename(new, name, src_dir_fd=directory, dst_dir_fd=directory)
-        os.fsync(directory)
+        with _opened(folder) as directory:
+            _unlink(new, directory)
+            try:
+                _write(new, data, mode, capability, directory)
+                with _disarming(name, directory):
+                    os.rename(new, name, src_dir_fd=directory, dst_dir_fd=directory)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    _unlink(new, directory)
+                raise
+            os.fsync(directory)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            _unlink(name + TEMPORARY, directory)
         raise _failure(path, error) from None
-    finally:
-        os.close(directory)
-
-
-def _write(name: str, data: bytes, mode: int, directory: int) -> None:
-    fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=directory)
-    with os.fdopen(fd, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fchown(fd, 0, 0)
-        os.fchmod(fd, mode)
-        os.fsync(fd)
-
-
-def _disarm(name: str, directory: int) -> None:
-    """Take the setuid bit from what is there, whatever other names it has."""
-    try:
-        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=directory)
-    except OSError:
-        return  # nothing there, or a link, which rename() replaces
-    try:
-        seen = os.fstat(fd)
-        if stat.S_ISREG(seen.st_mode) and seen.st_mode & (stat.S_ISUID | stat.S_ISGID):
-            os.fchmod(fd, 0o600)
-    finally:
-        os.close(fd)
 
 
 def remove(path: str) -> None:
-    """Take the file away, its setuid bit first."""
+    """Take the file away, and what a killed run left beside it."""
     folder, name = os.path.split(path)
     try:
-        directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        with _opened(folder) as directory:
+            _unlink(name + TEMPORARY, directory)
+            with _disarming(name, directory):
+                _unlink(name, directory)
+            os.fsync(directory)
     except FileNotFoundError:
-        return
+        return  # not even the folder
     except OSError as error:
         raise _failure(path, error) from None
+
+
+def leftover(path: str) -> str:
+    """The temporary file that a killed run left beside it, or ""."""
+    return path + TEMPORARY if os.path.lexists(path + TEMPORARY) else ""
+
+
+def remove_leftover(path: str) -> None:
+    """Take that file away.  Nobody but root can have made another name for it."""
     try:
-        _disarm(name, directory)
-        os.unlink(name, dir_fd=directory)
-        _unlink(name + TEMPORARY, directory)
-        os.fsync(directory)
-    except FileNotFoundError:
-        return
+        Path(path + TEMPORARY).unlink(missing_ok=True)
     except OSError as error:
-        raise _failure(path, error) from None
-    finally:
-        os.close(directory)
+        raise _failure(path + TEMPORARY, error) from None
 
 
 def remove_folder(path: str) -> None:
     """Take the folder away if nothing else is in it."""
-    try:
+    with contextlib.suppress(OSError):
         Path(path).rmdir()
+
+
+@contextlib.contextmanager
+def _opened(folder: str) -> Iterator[int]:
+    directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        yield directory
+    finally:
+        os.close(directory)
+
+
+def _write(name: str, data: bytes, mode: int, capability: bytes, directory: int) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with os.fdopen(os.open(name, flags, ROOT_ALONE, dir_fd=directory), "wb") as file:
+        fd = file.fileno()
+        file.write(data)
+        file.flush()
+        os.fchown(fd, 0, 0)
+        os.fchmod(fd, mode)
+        if capability and sys.platform == "linux":
+            os.setxattr(fd, CAPABILITY, capability)
+        os.fsync(fd)
+
+
+@contextlib.contextmanager
+def _disarming(name: str, directory: int) -> Iterator[None]:
+    """Take the power from the file that goes: a hard link would keep an old bug alive (CVE-2021-44730).
+
+    Where there is such a link the power goes first, so that a run killed in between does not leave it behind; else
+    last, so that there is no moment without a helper.
+    """
+    try:
+        fd = open_file(name, directory)
     except OSError:
+        yield  # nothing there, or nothing that can have power
         return
+    try:
+        seen = os.fstat(fd)
+        armed = seen.st_mode & (stat.S_ISUID | stat.S_ISGID) or capability_of(fd)
+        if armed and seen.st_nlink > 1:
+            os.fchmod(fd, ROOT_ALONE)
+        yield
+        if armed:
+            os.fchmod(fd, ROOT_ALONE)
+    finally:
+        os.close(fd)
 
 
 def _unlink(name: str, directory: int) -> None:
-    try:
+    with contextlib.suppress(FileNotFoundError):
         os.unlink(name, dir_fd=directory)
-    except FileNotFoundError:
-        return
 
 
 def _failure(path: str, error: OSError) -> LocaldError:

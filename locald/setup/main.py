@@ -10,8 +10,10 @@ import click
 
 import locald
 from locald.errors import Exit, LocaldError
-from locald.setup import plan
+from locald.setup import plan, source
+from locald.setup.audit import audit
 from locald.setup.elevate import elevate
+from locald.setup.form import BY_CAPABILITY, SETUID
 from locald.setup.policy import PORT_LAST, UID_LAST, canonical
 
 __all__ = ["main", "setup"]
@@ -40,31 +42,63 @@ def _addresses(ctx: click.Context, param: click.Parameter, values: tuple[str, ..
     metavar="ADDRESS",
     help="Grant ports on this address too.",
 )
+@click.option(
+    "--file-capability", is_flag=True, help="Give the helper cap_net_bind_service instead of the setuid bit (Linux)."
+)
 @click.option("--dry-run", is_flag=True, help="Print each step, and change nothing.")
+@click.option("--check", is_flag=True, help="Print what is installed, and whether it is as it should be.")
 @click.option("--uninstall", is_flag=True, help="Remove all that setup has installed.")
 @click.version_option(locald.__version__, prog_name="locald-setup", message="%(prog)s %(version)s")
-def setup(user: str | None, ports: tuple[int, ...], addresses: tuple[str, ...], dry_run: bool, uninstall: bool) -> int:
+def setup(
+    user: str | None,
+    ports: tuple[int, ...],
+    addresses: tuple[str, ...],
+    file_capability: bool,
+    dry_run: bool,
+    check: bool,
+    uninstall: bool,
+) -> int:
     """Let a user have the ports 80 and 443 without being root.
 
     Installs one small setuid program, locald-shim, and the file that says which user may have which port.  Run again,
     it changes only what is not as it should be.
 
-    Exit codes: 0 done, or nothing to do; 1 refused; 2 usage; 77 needs root.
+    Exit codes: 0 done, nothing to do, or all is well; 1 refused, or --check found something; 2 usage; 77 needs root.
     """
+    if check and (ports or addresses or file_capability or dry_run or uninstall):
+        raise click.UsageError("--check changes nothing and takes no other option than --user")
+    if uninstall and (user or ports or addresses or file_capability):
+        raise click.UsageError("--uninstall removes everything and takes no other option than --dry-run")
+    if file_capability and sys.platform != "linux":
+        raise click.UsageError("--file-capability is for Linux: other systems have no file capabilities")
+    if check:
+        return _check(user)
     if os.geteuid() != 0 and not dry_run:
-        return elevate(_arguments(user, ports, addresses, uninstall))
+        if not uninstall:
+            source.read(source.find())  # what is not the program that pip installed is not to become root's
+        return elevate(_arguments(user, ports, addresses, file_capability, uninstall))
     if uninstall:
-        if user or ports or addresses:
-            raise click.UsageError("--uninstall removes everything and takes no other option than --dry-run")
         steps = plan.uninstall()
     else:
-        steps = plan.install(_uid(user), dict.fromkeys([*ADDRESSES, *addresses]), dict.fromkeys([*PORTS, *ports]))
+        form = BY_CAPABILITY if file_capability else SETUID
+        steps = plan.install(_uid(user), dict.fromkeys([*ADDRESSES, *addresses]), dict.fromkeys([*PORTS, *ports]), form)
     for step in steps:
-        if not dry_run:
-            step.do()
-        click.echo(f"would {step.will}" if dry_run else step.done)
+        remark = None if dry_run else step.do()
+        click.echo(f"would {step.will}" if dry_run else step.done if not remark else f"could not {step.will}: {remark}")
     click.echo(_closing(bool(steps), dry_run, uninstall))
     return Exit.OK
+
+
+def _check(user: str | None) -> int:
+    """Print the audit; the exit code."""
+    nobody = not user and os.geteuid() == 0 and os.environ.get("SUDO_UID", "0") == "0"
+    checks = audit(None if nobody else _uid(user))
+    width = max(len(check.id) for check in checks)
+    for check in checks:
+        click.echo(f"{'ok  ' if check.ok else 'FAIL'}  {check.id:{width}}  {check.evidence}")
+        if not check.ok and check.remedy:
+            click.echo(f"      {'':{width}}  hint: {check.remedy}")
+    return Exit.OK if all(check.ok for check in checks) else Exit.FAILED
 
 
 def _closing(changed: bool, dry_run: bool, uninstall: bool) -> str:
@@ -97,14 +131,17 @@ def _uid(user: str | None) -> int:
     return uid
 
 
-def _arguments(user: str | None, ports: tuple[int, ...], addresses: tuple[str, ...], uninstall: bool) -> list[str]:
+def _arguments(
+    user: str | None, ports: tuple[int, ...], addresses: tuple[str, ...], file_capability: bool, uninstall: bool
+) -> list[str]:
     """The options again, for the command with sudo before it."""
     words = ["--user", user] if user else []
     for port in ports:
         words += ["--port", str(port)]
     for address in addresses:
         words += ["--address", address]
-    return [*words, "--uninstall"] if uninstall else words
+    words += ["--file-capability"] * file_capability
+    return words + ["--uninstall"] * uninstall
 
 
 def main() -> None:

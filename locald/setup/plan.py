@@ -5,30 +5,32 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from locald.errors import LocaldError
 from locald.paths import POLICY, SHIM
-from locald.setup import files, policy, source
+from locald.setup import apparmor, files, policy, source
+from locald.setup.form import Form
 
 __all__ = ["Step", "install", "uninstall"]
 
-SHIM_MODE = 0o4755
+PLACES = (SHIM, POLICY, apparmor.PROFILE)
+PROFILE_MODE = 0o644
 POLICY_MODE = 0o644  # the helper reads it as the user
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One change: what it does, before and after, and the doing."""
+    """One change: what it does, before and after, and the doing, which may return a remark."""
 
     will: str
     done: str
-    do: Callable[[], None]
+    do: Callable[[], str | None]
 
 
-def install(uid: int, addresses: Iterable[str], ports: Iterable[int]) -> list[Step]:
+def install(uid: int, addresses: Iterable[str], ports: Iterable[int], form: Form) -> list[Step]:
     """The steps that install the helper and grant the user these ports; none if all is as it should be."""
-    steps: list[Step] = []
     for path in (SHIM, POLICY):
         files.check_parents(path)
     origin = source.find()
@@ -37,26 +39,77 @@ def install(uid: int, addresses: Iterable[str], ports: Iterable[int]) -> list[St
     wanted = [(uid, address, port) for address in addresses for port in ports]
     existing = _existing()
     text = policy.merge(existing, wanted).encode()
-    if not files.is_file(SHIM, program, SHIM_MODE):
-        steps += _make_parent(SHIM)
-        what = f"{SHIM} (root, setuid, {len(program)} bytes) from {origin}"
-        steps.append(Step(f"install {what}", f"installed {what}", lambda: files.replace(SHIM, program, SHIM_MODE)))
-    if not files.is_file(POLICY, text, POLICY_MODE):
-        steps += _make_parent(POLICY)
-        new = [line for line in wanted if line not in existing]
-        what = f"{POLICY}: " + (", ".join(f"uid {u} may have port {p} on {a}" for u, a, p in new) or "mode 0644")
-        steps.append(Step(f"write {what}", f"wrote {what}", lambda: files.replace(POLICY, text, POLICY_MODE)))
-    return steps
+    # The policy comes last: until it is there, the helper grants nothing.
+    return [*_leftovers(), *_profile(), *_helper(program, origin, form), *_grants(text, wanted, existing)]
 
 
 def uninstall() -> list[Step]:
     """The steps that take away what install() made."""
-    steps = []
+    steps = _leftovers()
     for path in (SHIM, POLICY):
         if os.path.lexists(path):
             files.check_parents(path)
             steps.append(Step(f"remove {path}", f"removed {path}", _remover(path)))
+    if os.path.lexists(apparmor.PROFILE):
+        files.check_parents(apparmor.PROFILE)
+        if apparmor.is_running():
+            steps.append(Step(*_both("unload", "the AppArmor profile"), apparmor.unload))
+        steps.append(Step(*_both("remove", apparmor.PROFILE), _remover(apparmor.PROFILE)))
     return steps
+
+
+def _helper(program: bytes, origin: Path, form: Form) -> list[Step]:
+    if files.is_file(SHIM, program, form.mode, form.capability):
+        return []
+    what = f"{SHIM} (root, {form.words}, {len(program)} bytes, sha256 {sha256(program).hexdigest()}) from {origin}"
+    do = _replacer(SHIM, program, form.mode, form.capability)
+    return [*_make_parent(SHIM), Step(*_both("install", what), do)]
+
+
+def _grants(text: bytes, wanted: list[policy.Line], existing: list[policy.Line]) -> list[Step]:
+    if files.is_file(POLICY, text, POLICY_MODE):
+        return []
+    new = [line for line in wanted if line not in existing]
+    what = f"{POLICY}: " + (", ".join(f"uid {u} may have port {p} on {a}" for u, a, p in new) or "mode 0644")
+    return [*_make_parent(POLICY), Step(f"write {what}", f"wrote {what}", _replacer(POLICY, text, POLICY_MODE))]
+
+
+def _profile() -> list[Step]:
+    """The AppArmor profile, before there is a helper to run without it."""
+    if not apparmor.is_present():
+        return []
+    files.check_parents(apparmor.PROFILE)
+    steps = []
+    written = files.is_file(apparmor.PROFILE, apparmor.text(), PROFILE_MODE)
+    if not written:
+        do = _replacer(apparmor.PROFILE, apparmor.text(), PROFILE_MODE)
+        steps.append(Step(f"write {apparmor.PROFILE}", f"wrote {apparmor.PROFILE}", do))
+    if apparmor.is_running() and not (written and apparmor.is_loaded()):
+        steps.append(Step(*_both("load", "the AppArmor profile"), apparmor.load))
+    return steps
+
+
+def _leftovers() -> list[Step]:
+    """What a run that was killed left behind."""
+    steps = []
+    for path in PLACES:
+        if found := files.leftover(path):
+            files.check_parents(path)
+            steps.append(Step(f"remove {found}", f"removed {found}", _doer(files.remove_leftover, path)))
+    return steps
+
+
+def _both(verb: str, what: str) -> tuple[str, str]:
+    """A regular verb, before and after."""
+    return f"{verb} {what}", f"{verb.removesuffix('e')}ed {what}"
+
+
+def _doer(function: Callable[[str], None], path: str) -> Callable[[], None]:
+    return lambda: function(path)
+
+
+def _replacer(path: str, data: bytes, mode: int, capability: bytes = b"") -> Callable[[], None]:
+    return lambda: files.replace(path, data, mode, capability)
 
 
 def _remover(path: str) -> Callable[[], None]:
@@ -72,12 +125,12 @@ def _make_parent(path: str) -> list[Step]:
     folder = os.path.dirname(path)
     if Path(folder).is_dir():
         return []
-    return [Step(f"make the folder {folder}", f"made the folder {folder}", lambda: files.make_folder(folder))]
+    return [Step(f"make the folder {folder}", f"made the folder {folder}", _doer(files.make_folder, folder))]
 
 
 def _existing() -> list[policy.Line]:
     try:
-        fd = os.open(POLICY, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+        fd = files.open_file(POLICY)
     except FileNotFoundError:
         return []
     except OSError as error:

@@ -6,18 +6,22 @@ That installation belongs to the user who typed sudo, and is trusted as far as t
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import importlib.metadata
 import os
-import stat
 import sys
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
 from locald.errors import LocaldError
+from locald.setup.files import open_file
 
-__all__ = ["find", "read"]
+__all__ = ["LIMIT", "find", "read"]
 
 NAME = "locald-shim"
+AGAIN = "pip install --force-reinstall locald"
 LIMIT = 4 << 20  # bytes; the largest form, static with glibc, has under one million
 MAGIC = {"linux": (b"\x7fELF",), "darwin": (b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")}
 
@@ -29,7 +33,7 @@ def find() -> Path:
             return folder / NAME
     raise LocaldError(
         "locald-shim is not where pip puts programs: this installation is not complete",
-        "pip install --force-reinstall locald",
+        AGAIN,
     )
 
 
@@ -44,15 +48,36 @@ def _folders() -> Iterator[Path]:
 
 
 def read(path: Path) -> bytes:
-    """Its bytes, if it is a program of this system."""
+    """Its bytes, if it is a program of this system, and the one that the installer put on record.
+
+    The record (RECORD of the wheel: PyPA's "Recording installed projects") does not keep out who may write both; it
+    finds a file that was damaged, stripped, or taken from another version.
+    """
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-        with os.fdopen(fd, "rb") as file:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise LocaldError(f"{path} is not a regular file")
+        with os.fdopen(open_file(str(path)), "rb") as file:
             data = file.read(LIMIT + 1)
     except OSError as error:
         raise LocaldError(f"{path} cannot be read: {error.strerror}") from None
     if len(data) > LIMIT or not data.startswith(MAGIC.get(sys.platform, ())):
-        raise LocaldError(f"{path} is not a program for this system", "pip install --force-reinstall locald")
+        raise LocaldError(f"{path} is not a program for this system", AGAIN)
+    recorded = _recorded(path)
+    digest = hashlib.sha256(data).digest()
+    if recorded is not None and recorded != digest:
+        raise LocaldError(
+            f"{path} is not the program that was installed: it has sha256 {digest.hex()}, the record {recorded.hex()}",
+            AGAIN,
+        )
     return data
+
+
+def _recorded(path: Path) -> bytes | None:
+    """The sha256 that the installer recorded; None where it records nothing (a distribution's package)."""
+    try:
+        entries = importlib.metadata.files("locald") or []
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    for entry in entries:
+        if entry.name == NAME and entry.hash is not None and Path(str(entry.locate())).resolve() == path.resolve():
+            value = entry.hash.value
+            return base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)) if entry.hash.mode == "sha256" else None
+    return None

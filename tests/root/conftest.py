@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from caller import file_capabilities
 
 from locald import __version__
 from locald.paths import POLICY, SHIM
@@ -71,6 +72,15 @@ def shim(built_shim: Path) -> Iterator[Path]:
     place.chmod(0o4755)
     yield place
     shutil.rmtree(place.parent)
+
+
+@pytest.fixture(params=["setuid", "capability"] if sys.platform == "linux" else ["setuid"])
+def powered(shim: Path, request: pytest.FixtureRequest) -> Path:
+    """The same in each form in which locald-setup can give it its power."""
+    if request.param == "capability":
+        shim.chmod(0o755)
+        os.setxattr(shim, "security.capability", file_capabilities(10))
+    return shim
 
 
 @pytest.fixture

@@ -70,6 +70,12 @@ DROP_LIES = {
         "setresuid:retval=0",
         "getresuid:poke_exit=@arg1={hex},@arg2={hex},@arg3={hex}",
     ],
+    # Each of the six ids by itself, zero where it must be the caller's.
+    **{
+        f"{call} says 0 for the {which}": [f"{call}:poke_exit=@arg{nth}=00000000"]
+        for call in ("getresuid", "getresgid")
+        for nth, which in enumerate(("real", "effective", "saved"), 1)
+    },
 }
 
 
@@ -79,3 +85,24 @@ def test_a_drop_that_did_not_happen_is_noticed(shim: Path, granted: Path, alice:
     said = {"uid": alice, "hex": alice.to_bytes(4, sys.byteorder).hex()}
     options = [word for fault in faults for word in ("-e", f"inject={fault.format(**said)}")]
     assert strace.run(shim, alice, ["-o", "/dev/null", *options], *ARGUMENTS) == strace.Outcome(0, "", 71)
+
+
+@pytest.mark.parametrize("faults", ["socket:error=EAFNOSUPPORT", "bind:error=EADDRNOTAVAIL"])
+def test_an_address_that_the_system_has_not_is_70(shim: Path, granted: Path, alice: int, faults: str) -> None:
+    assert code_with(shim, alice, faults) == 70
+
+
+@pytest.mark.parametrize("number", ["EACCES", "EPERM"])
+def test_a_bind_that_is_not_allowed_is_68(shim: Path, granted: Path, alice: int, number: str) -> None:
+    assert code_with(shim, alice, f"bind:error={number}") == 68
+
+
+def test_an_ipv6_socket_that_will_not_be_ipv6_alone_is_71(shim: Path, granted: Path, alice: int) -> None:
+    assert code_with(shim, alice, "setsockopt:error=ENOPROTOOPT:when=2", "bind", "80", "::1") == 71
+
+
+def code_with(shim: Path, uid: int, fault: str, *arguments: str) -> int:
+    """The exit code under this fault; nothing may come."""
+    outcome = strace.run(shim, uid, ["-o", "/dev/null", "-e", f"inject={fault}"], *(arguments or ARGUMENTS))
+    assert (outcome.listeners, outcome.wrong) == (0, "")
+    return outcome.code

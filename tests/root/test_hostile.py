@@ -222,7 +222,9 @@ def test_every_timer_is_stopped_first(shim: Path, granted: Path, alice: int) -> 
     with strace.account(alice):
         lines = strace.log(shim, alice, "bind", "80")
     calls = [line.split(maxsplit=1)[1] for line in lines[1:]]
-    first = [call for call in calls[: calls.index(next(call for call in calls if "cap" in call))] if "setitimer" in call]
+    first = [
+        call for call in calls[: calls.index(next(call for call in calls if "cap" in call))] if "setitimer" in call
+    ]
     stopped = [f"setitimer({name}, {never}, NULL) = 0" for name in ("ITIMER_REAL", "ITIMER_VIRTUAL", "ITIMER_PROF")]
     assert [" ".join(call.split()) for call in first[:3]] == stopped
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
 import shutil
 import stat
@@ -11,46 +13,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from caller import file_capabilities
 
 from locald.paths import POLICY, SHIM
+from setup import GRANTS, PROGRAM, SETUP, facts, setup, wipe
 
-SETUP = Path(sys.executable).parent / "locald-setup"
-LOCALD = Path(sys.executable).parent / "locald"
-PROGRAM = Path(sys.executable).parent / "locald-shim"
+LOCALD = SETUP.with_name("locald")
 
 
 @pytest.fixture(autouse=True)
 def clean() -> Iterator[None]:
     yield
-    shutil.rmtree(Path(SHIM).parent, ignore_errors=True)
-    Path(POLICY).unlink(missing_ok=True)
-    for folder in (Path(SHIM).parent.parent, Path(POLICY).parent):
-        folder.chmod(0o755)
-
-
-def setup(
-    *arguments: str, sudo_uid: int | None = 61001, umask: int = 0o022, program: Path = SETUP
-) -> subprocess.CompletedProcess[str]:
-    environ = {key: value for key, value in os.environ.items() if not key.startswith("SUDO_")}
-    if sudo_uid is not None:
-        environ["SUDO_UID"] = str(sudo_uid)
-    return subprocess.run(
-        [program, *arguments],
-        env=environ,
-        umask=umask,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
-def facts(path: str) -> tuple[int, int, str]:
-    seen = Path(path).stat()
-    return seen.st_uid, seen.st_gid, oct(stat.S_IMODE(seen.st_mode))
-
-
-LINES = "".join(f"61001 {address} {port}\n" for address in ("127.0.0.1", "::1") for port in (80, 443))
+    wipe()
 
 
 @pytest.mark.parametrize("umask", [0o022, 0, 0o077])
@@ -61,7 +35,7 @@ def test_it_installs_the_helper_and_the_policy_whatever_the_umask(umask: int) ->
     assert facts(os.path.dirname(SHIM)) == (0, 0, "0o755")
     assert Path(SHIM).read_bytes() == PROGRAM.read_bytes()
     assert facts(POLICY) == (0, 0, "0o644")
-    assert Path(POLICY).read_text() == "locald-ports 1\n" + LINES
+    assert Path(POLICY).read_text() == GRANTS
     assert "locald run" in done.stdout
     assert sorted(os.listdir(os.path.dirname(SHIM)) + os.listdir(os.path.dirname(POLICY))) == [
         "locald-shim",
@@ -159,7 +133,7 @@ def test_other_users_and_more_ports_are_added_to_what_there_is() -> None:
     setup()
     assert setup("--user", "61002", "--port", "53", "--address", "127.0.0.2").returncode == 0
     text = Path(POLICY).read_text()
-    assert text.startswith("locald-ports 1\n" + LINES)
+    assert text.startswith(GRANTS)
     assert "61002 127.0.0.2 53\n" in text
     assert len(text.splitlines()) == 1 + 4 + 9
 
@@ -254,6 +228,144 @@ def test_uninstall_leaves_nothing() -> None:
     kept.unlink()
     done = setup("--uninstall")
     assert (done.returncode, done.stdout) == (0, "nothing is installed: nothing to do\n")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file capabilities are Linux's")
+def test_a_file_capability_instead_of_the_bit_and_back(alice: int) -> None:
+    assert setup("--file-capability").returncode == 0
+    assert facts(SHIM) == (0, 0, "0o755")
+    assert os.getxattr(SHIM, "security.capability") == file_capabilities(10)
+    assert "0755, cap_net_bind_service" in setup("--check").stdout
+    assert setup("--file-capability").stdout == "already set up: nothing to do\n"
+    bound = "import locald; s = locald.bind(80); print(s.getsockname())"
+    who = {"user": alice, "group": alice, "extra_groups": [], "cwd": "/"}
+    done = subprocess.run([sys.executable, "-Ic", bound], **who, capture_output=True, text=True, check=True)
+    assert done.stdout == "('127.0.0.1', 80)\n"
+    assert setup().returncode == 0
+    assert facts(SHIM) == (0, 0, "0o4755")
+    assert "security.capability" not in os.listxattr(SHIM)
+
+
+def test_a_program_that_is_not_the_one_on_record_is_not_installed(alice: int, tmp_path: Path) -> None:
+    """A copy of the installation whose program was changed by one byte; without root it is found before sudo is named."""
+    prefix = tmp_path / "prefix"
+    source = Path(__file__).parents[2]
+    skip = shutil.ignore_patterns("__pycache__", "*.so", "*.c")
+    shutil.copytree(source / "locald", prefix / "lib/python/site-packages/locald", ignore=skip)
+    (prefix / "bin").mkdir()
+    program = prefix / "bin/locald-shim"
+    program.write_bytes(PROGRAM.read_bytes())
+    digest = base64.urlsafe_b64encode(hashlib.sha256(program.read_bytes()).digest()).rstrip(b"=").decode()
+    info = prefix / "lib/python/site-packages/locald-0.1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: locald\nVersion: 0.1.0\n")
+    (info / "RECORD").write_text(f"../../../bin/locald-shim,sha256={digest},{program.stat().st_size}\n")
+    script = prefix / "bin/locald-setup"
+    script.write_text(
+        f"#!{sys.executable} -P\nimport sys\nsys.path.insert(0, {str(info.parent)!r})\n"
+        "from locald.setup.main import main\nmain()\n"
+    )
+    script.chmod(0o755)
+    assert f"from {program}" in setup("--dry-run", program=script).stdout
+    program.write_bytes(program.read_bytes()[:-1] + b"!")
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.stat().st_mode & 0o005 != 0o005:
+            folder.chmod(0o755)
+    without_root = subprocess.run(
+        [script], user=alice, group=alice, extra_groups=[], cwd="/", capture_output=True, text=True, check=False
+    )
+    for done in (setup(program=script), without_root):
+        assert done.returncode == 1, done.stderr
+        assert f"{program} is not the program that was installed" in done.stderr
+        assert digest_of(PROGRAM) in done.stderr
+        assert "hint: pip install --force-reinstall locald" in done.stderr
+        assert "sudo" not in done.stderr
+    assert not Path(SHIM).exists()
+
+
+def digest_of(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+# --check
+
+
+def checks(*arguments: str) -> tuple[int, dict[str, bool], str]:
+    """The exit code, each id with its verdict, and all of the text."""
+    done = setup("--check", *arguments)
+    assert done.stderr == ""
+    rows = [line.split(maxsplit=2) for line in done.stdout.splitlines() if line.startswith(("ok", "FAIL"))]
+    return done.returncode, {name: verdict == "ok" for verdict, name, _ in rows}, done.stdout
+
+
+def test_a_check_of_what_was_just_installed_finds_nothing() -> None:
+    setup()
+    code, found, text = checks()
+    assert (code, set(found.values())) == (0, {True}), text
+    wanted = "installed owner mode links mount parents hash protocol".split()
+    assert {f"shim-{word}" for word in wanted} | {"policy-lines", "policy-user", "residue"} <= set(found)
+    assert digest_of(PROGRAM) in text
+    assert "uid 61001 may have 80 on 127.0.0.1" in text
+
+
+def test_a_check_needs_no_root_and_speaks_of_who_asks(alice: int) -> None:
+    setup()
+    done = subprocess.run(
+        [SETUP, "--check"], user=alice, group=alice, extra_groups=[], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+    assert f"uid {alice} may have" in done.stdout
+
+
+SPOILED = {
+    "shim-installed": lambda: Path(SHIM).unlink(),
+    "shim-owner": lambda: os.chown(SHIM, 61001, 0),
+    "shim-mode": lambda: os.chmod(SHIM, 0o4775),
+    "shim-links": lambda: os.link(SHIM, f"{SHIM}-2"),
+    "shim-mount": lambda: subprocess.run(
+        ["mount", "--bind", "-o", "nosuid", os.path.dirname(SHIM), os.path.dirname(SHIM)], check=True
+    ),
+    "shim-parents": lambda: os.chmod(os.path.dirname(SHIM), 0o777),
+    "shim-hash": lambda: append(SHIM, b"!"),
+    "shim-protocol": lambda: put(SHIM, b"#!/bin/sh\necho locald-shim 9 protocol 9\n"),
+    "policy-installed": lambda: os.chmod(POLICY, 0o666),
+    "policy-readable": lambda: os.chmod(POLICY, 0o600),
+    "policy-parents": lambda: os.chmod(os.path.dirname(POLICY), 0o777),
+    "policy-lines": lambda: append(POLICY, b"1000 127.0.0.1 080\n"),
+    "policy-user": lambda: put(POLICY, b"locald-ports 1\n1 ::1 80\n"),
+    "residue": lambda: put(f"{POLICY}.new", b""),
+}
+
+
+def append(path: str, data: bytes) -> None:
+    put(path, Path(path).read_bytes() + data)
+
+
+def put(path: str, data: bytes) -> None:
+    mode = stat.S_IMODE(Path(path).stat().st_mode) if Path(path).exists() else 0o644
+    Path(path).write_bytes(data)
+    Path(path).chmod(mode)
+
+
+@pytest.mark.parametrize("spoiled", SPOILED)
+def test_a_check_names_what_is_off_and_setup_mends_it(spoiled: str) -> None:
+    setup()
+    SPOILED[spoiled]()
+    try:
+        code, found, text = checks()
+        assert code == 1
+        assert found[spoiled] is False, text
+        assert "hint: " in text
+    finally:
+        if spoiled == "shim-mount":
+            subprocess.run(["umount", os.path.dirname(SHIM)], check=True)
+    hint = text.partition(spoiled)[2].partition("hint: ")[2].partition("\n")[0]
+    if "sudo locald-setup" in hint or "sudo ch" in hint:
+        for command in hint.removeprefix("sudo ").partition("   (")[0].split("; then sudo "):
+            words = command.split()
+            done = setup(*words[1:]) if words[0] == "locald-setup" else subprocess.run(words, check=True)
+            assert done.returncode == 0
+        assert checks()[0] == 0, checks()[2]
 
 
 def test_without_root_it_prints_the_whole_command(alice: int) -> None:

@@ -26,9 +26,9 @@ Policy = Callable[..., Path]
 
 @pytest.mark.parametrize(("address", "port"), [("127.0.0.1", 80), ("127.0.0.1", 443), ("::1", 80)])
 def test_a_granted_port_is_a_listener_of_the_users(
-    shim: Path, granted: Path, alice: int, address: str, port: int
+    powered: Path, granted: Path, alice: int, address: str, port: int
 ) -> None:
-    found = call(shim, alice, "bind", str(port), address)
+    found = call(powered, alice, "bind", str(port), address)
     assert found["data"] == [1]
     assert found["status"] == 0
     (sock,) = found["sockets"]
@@ -79,6 +79,12 @@ def test_version_needs_no_privilege_and_no_socket(built_shim: Path, shim: Path, 
         out = subprocess.run([program, "version"], capture_output=True, text=True, check=True).stdout
         assert out == f"locald-shim {__version__} protocol 1\n"
     assert run(shim, alice, "version") == 0
+
+
+def test_a_version_that_cannot_be_written_is_71(shim: Path, alice: int) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run([shim, "version"], stdout=full, user=alice, group=alice, extra_groups=[], check=False)
+    assert done.returncode == 71
 
 
 # 64: usage
@@ -258,10 +264,10 @@ def test_without_the_setuid_bit_there_is_no_privilege(shim: Path, granted: Path,
     assert refused(shim, alice, "bind", "80") == 68
 
 
-def test_no_new_privs_and_a_user_namespace_take_the_privilege(shim: Path, granted: Path, alice: int) -> None:
+def test_no_new_privs_and_a_user_namespace_take_the_privilege(powered: Path, granted: Path, alice: int) -> None:
     as_alice = ("setpriv", "--reuid", str(alice), "--regid", str(alice), "--clear-groups")
-    assert refused(shim, alice, "bind", "80", prefix=(*as_alice, "--no-new-privs")) == 68
-    assert refused(shim, alice, "bind", "80", prefix=(*as_alice, "unshare", "-Ur")) == 68
+    assert refused(powered, alice, "bind", "80", prefix=(*as_alice, "--no-new-privs")) == 68
+    assert refused(powered, alice, "bind", "80", prefix=(*as_alice, "unshare", "-Ur")) == 68
 
 
 def test_a_nosuid_mount_takes_the_privilege(shim: Path, granted: Path, alice: int, tmp_path: Path) -> None:
@@ -279,8 +285,8 @@ def test_a_nosuid_mount_takes_the_privilege(shim: Path, granted: Path, alice: in
         subprocess.run(["umount", tmp_path], check=True)
 
 
-def test_root_is_refused(shim: Path, granted: Path) -> None:
-    assert refused(shim, 0, "bind", "80") == 68
+def test_root_is_refused(powered: Path, granted: Path) -> None:
+    assert refused(powered, 0, "bind", "80") == 68
 
 
 def test_a_file_of_another_user_with_the_bit_has_no_power(shim: Path, granted: Path, alice: int, bob: int) -> None:

@@ -71,6 +71,15 @@ def test_a_policy_cut_short_is_refused_but_between_lines(library: ctypes.CDLL, c
     assert decide(library, text, 1000, b"80") == expected
 
 
+@pytest.mark.parametrize(("size", "verdict"), [(4096, GRANTED), (4097, BAD_POLICY)])
+def test_a_policy_has_4096_bytes_at_most(library: ctypes.CDLL, size: int, verdict: int) -> None:
+    """All of its lines are good; more is never read, and the parser does not rely on that."""
+    uids = [10**6 + i if i < size - 4095 else 10**5 + i for i in range(204)]  # a line of 20 bytes, or of 21
+    text = b"locald-ports 1\n" + b"".join(b"%d 127.0.0.1 80\n" % uid for uid in uids)
+    assert len(text) == size
+    assert decide(library, text, uids[-1], b"80") == verdict
+
+
 def test_the_largest_policy_is_read(library: ctypes.CDLL) -> None:
     lines = [b"%d ::%x 80\n" % (1000 + i, i + 1) for i in range(300)]
     text = b"locald-ports 1\n"
@@ -128,6 +137,18 @@ def test_the_walk_over_control_messages(library: ctypes.CDLL, control: bytes, st
     count = ctypes.c_size_t()
     got = library.fdpass_collect(ctypes.byref(message), out, ctypes.byref(count))
     assert (got, list(out[: count.value])) == (74 if control[:8] == (8).to_bytes(8, "little") else status, found)
+
+
+def test_what_no_message_can_hold_is_not_sent(library: ctypes.CDLL) -> None:
+    """No byte for the descriptors to travel with, and more descriptors than fit."""
+    fds = (ctypes.c_int * 254)()
+    left, right = socket.socketpair()
+    with left, right:
+        assert library.fdpass_send(left.fileno(), b"x", ctypes.c_size_t(0), fds, ctypes.c_size_t(1), 0) == -1
+        assert library.fdpass_send(left.fileno(), b"x", ctypes.c_size_t(1), fds, ctypes.c_size_t(254), 0) == -1
+        right.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            right.recv(1)
 
 
 @pytest.mark.parametrize("fd", [0, 1, 2])

@@ -1,0 +1,145 @@
+"""What is installed, looked at piece by piece; nothing is changed, and root is not needed.
+
+`locald-setup --check` prints it.  Each check has a stable id, what was seen, and what to type where it is off.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from locald.errors import LocaldError
+from locald.paths import POLICY, SHIM
+from locald.setup import apparmor, files, policy, source
+from locald.setup.form import FORMS
+
+__all__ = ["Check", "audit"]
+
+AGAIN = "sudo locald-setup   (without sudo it prints the whole command)"
+PROTOCOL = 1  # csrc/shim/shim.h has the same number
+ANSWER_S = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at: whether it is as it should be, the evidence, and what mends it."""
+
+    id: str
+    ok: bool
+    evidence: str
+    remedy: str = ""
+
+
+def audit(uid: int | None) -> list[Check]:
+    """All checks, in the order of trust: folders before files, files before what they say.  ``uid``: of whom the policy
+    should know, None for nobody in particular."""
+    return [*_parents(), *_helper(), *_policy(uid), *_residue(), *_confinement()]
+
+
+def _parents() -> Iterator[Check]:
+    for name, path in (("shim", SHIM), ("policy", POLICY)):
+        folder = os.path.dirname(path)
+        try:
+            files.check_parents(path)
+            yield Check(f"{name}-parents", True, f"{folder} and all above it are root's alone to write")
+        except LocaldError as error:
+            yield Check(f"{name}-parents", False, error.message, error.hint)
+
+
+def _helper() -> Iterator[Check]:
+    try:
+        fd = files.open_file(SHIM)
+    except OSError as error:
+        yield Check("shim-installed", False, f"{SHIM}: {error.strerror}", AGAIN)
+        return
+    with os.fdopen(fd, "rb") as file:
+        seen, capability = os.fstat(fd), files.capability_of(fd)
+        data = file.read(source.LIMIT + 1)
+    yield Check("shim-installed", True, f"{SHIM}, {seen.st_size} bytes")
+    owned = seen.st_uid == 0 and seen.st_gid == 0
+    yield Check("shim-owner", owned, f"{seen.st_uid}:{seen.st_gid}", AGAIN)
+    mode = stat.S_IMODE(seen.st_mode)
+    form = next((form for form in FORMS if (form.mode, form.capability) == (mode, capability)), None)
+    words = form.words if form else f"capability {capability.hex()}" if capability else "no power that we give"
+    yield Check("shim-mode", form is not None, f"{mode:04o}, {words}", AGAIN)
+    yield Check("shim-links", seen.st_nlink == 1, f"{seen.st_nlink} name(s)", AGAIN)
+    nosuid = bool(os.statvfs(SHIM).f_flag & os.ST_NOSUID)
+    yield Check("shim-mount", not nosuid, "mounted nosuid" if nosuid else "not mounted nosuid", f"findmnt -T {SHIM}")
+    yield _hash(data)
+    if owned and not mode & 0o022:  # else who knows what it is that we would start
+        yield _protocol()
+
+
+def _hash(data: bytes) -> Check:
+    digest = sha256(data).hexdigest()
+    try:
+        ours = sha256(source.read(source.find())).hexdigest()
+    except LocaldError as error:
+        return Check("shim-hash", False, f"sha256 {digest}; {error.message}", error.hint)
+    same = f"sha256 {digest}, as in this installation of locald"
+    return Check("shim-hash", digest == ours, same if digest == ours else f"sha256 {digest}, and not {ours}", AGAIN)
+
+
+def _protocol() -> Check:
+    try:
+        done = subprocess.run(
+            [SHIM, "version"], stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
+            timeout=ANSWER_S, check=False, env={},
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return Check("shim-protocol", False, str(error), AGAIN)
+    said = done.stdout.strip()
+    good = done.returncode == 0 and re.fullmatch(rf"locald-shim \S+ protocol {PROTOCOL}", said) is not None
+    return Check("shim-protocol", good, said or f"exit code {done.returncode}", AGAIN)
+
+
+def _policy(uid: int | None) -> Iterator[Check]:
+    try:
+        fd = files.open_file(POLICY)
+    except OSError as error:
+        yield Check("policy-installed", False, f"{POLICY}: {error.strerror}", AGAIN)
+        return
+    with os.fdopen(fd, "rb") as file:
+        seen = os.fstat(fd)
+        text = file.read(policy.LIMIT + 1)
+    right = seen.st_uid == 0 and not seen.st_mode & 0o022 and seen.st_nlink == 1
+    shown = f"{POLICY}, {stat.filemode(seen.st_mode)}, uid {seen.st_uid}, {seen.st_nlink} name(s)"
+    yield Check("policy-installed", right, shown, f"sudo rm {POLICY}; then {AGAIN}")
+    # The helper reads it as the user who calls.
+    yield Check("policy-readable", bool(seen.st_mode & stat.S_IROTH), "for all to read", f"sudo chmod a+r {POLICY}")
+    try:
+        lines = policy.parse(text)
+    except LocaldError as error:
+        yield Check("policy-lines", False, error.message, f"sudo rm {POLICY}; then {AGAIN}")
+        return
+    yield Check("policy-lines", True, f"{len(lines)} line(s), {len(text)} of {policy.LIMIT} bytes")
+    if uid is not None:
+        mine = [f"{port} on {address}" for who, address, port in lines if who == uid]
+        yield Check("policy-user", bool(mine), f"uid {uid} may have {', '.join(mine) or 'no port'}", AGAIN)
+
+
+def _residue() -> Iterator[Check]:
+    left = [found for path in (SHIM, POLICY, apparmor.PROFILE) if (found := files.leftover(path))]
+    yield Check("residue", not left, f"left by a run that was killed: {', '.join(left)}" if left else "none", AGAIN)
+
+
+def _confinement() -> Iterator[Check]:
+    if not apparmor.is_present():
+        return
+    try:
+        written = Path(apparmor.PROFILE).read_bytes() == apparmor.text()
+    except OSError:
+        written = False
+    yield Check(
+        "apparmor-profile", written, f"{apparmor.PROFILE} is {'ours' if written else 'missing, or another'}", AGAIN
+    )
+    if apparmor.is_running():
+        loaded = apparmor.is_loaded()
+        words = {True: "loaded", False: "not loaded", None: "only root can see whether it is loaded"}[loaded]
+        yield Check("apparmor-loaded", loaded is not False, words, AGAIN)

@@ -1,0 +1,177 @@
+"""locald-setup killed before each of its changes: each file is as before or complete, and the next run mends the rest."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import stat
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from locald.paths import POLICY, SHIM
+from setup import GRANTS, PROFILE, PROGRAM, facts, setup, wipe
+
+CHANGES = (
+    "fchmod fchown chmod chown lchown fsync fsetxattr setxattr mkdir mkdirat rename renameat renameat2 rmdir "
+    "unlink unlinkat write ftruncate link linkat symlinkat"
+)
+OLD = b"\x7fELF an older helper"
+FILES = (SHIM, POLICY, PROFILE)
+FOLDERS = [os.path.dirname(path) for path in FILES]
+
+
+@pytest.fixture(autouse=True)
+def clean() -> Iterator[None]:
+    assert shutil.which("strace"), "strace is needed: apt install strace"
+    wipe()
+    yield
+    wipe()
+
+
+def nothing() -> None:
+    """A machine that never saw locald."""
+
+
+def older() -> None:
+    """An older helper, and a policy that somebody wrote."""
+    Path(SHIM).parent.mkdir(mode=0o755)
+    Path(SHIM).write_bytes(OLD)
+    Path(SHIM).chmod(0o4755)
+    Path(POLICY).write_text("locald-ports 1\n1 ::1 80\n")
+
+
+def installed() -> None:
+    assert setup().returncode == 0
+
+
+def contents() -> dict[str, tuple[bytes, int] | None]:
+    """Bytes and mode of each of our files that is there."""
+    return {
+        path: (Path(path).read_bytes(), stat.S_IMODE(os.lstat(path).st_mode)) if os.path.lexists(path) else None
+        for path in FILES
+    }
+
+
+@dataclass(frozen=True)
+class Change:
+    """One call that changes something, as strace writes it: the nth of its name."""
+
+    name: str
+    nth: int
+    line: str
+
+
+def changes_of(*arguments: str) -> list[Change]:
+    """All of a whole run."""
+    log = Path("/etc/locald-trace")
+    done = setup(*arguments, under=("strace", "-f", "-qqq", "-o", str(log), "-e", f"trace={CHANGES.replace(' ', ',')}"))
+    assert done.returncode == 0, done.stderr
+    seen: Counter[str] = Counter()
+    found = []
+    for line in log.read_text().splitlines():
+        if match := re.match(r"\d+ +(\w+)\(", line):
+            seen[match[1]] += 1
+            found.append(Change(match[1], seen[match[1]], line))
+    log.unlink()
+    return found
+
+
+def killed_at(change: Change, *arguments: str) -> None:
+    """A run that is killed on its way into this call."""
+    kill = f"inject={change.name}:signal=SIGKILL:when={change.nth}"
+    options = ("-f", "-qqq", "-o", "/dev/null", "-e", f"trace={change.name}", "-e", kill)
+    assert setup(*arguments, under=("strace", *options)).returncode == -9, change
+
+
+def powerful() -> list[Path]:
+    """All that has the setuid bit in the folders that setup writes to."""
+    everything = [path for folder in FOLDERS for path in Path(folder).glob("*")]
+    return [path for path in everything if path.lstat().st_mode & (stat.S_ISUID | stat.S_ISGID)]
+
+
+@pytest.mark.parametrize(
+    ("before", "arguments"),
+    [(nothing, ()), (older, ()), (installed, ("--file-capability",)), (installed, ("--uninstall",))],
+    ids=["on a bare system", "over an older helper", "to a file capability", "uninstalling"],
+)
+def test_killed_before_any_change(before: Callable[[], None], arguments: tuple[str, ...]) -> None:
+    before()
+    as_before = contents()
+    changes = changes_of(*arguments)
+    complete = contents()
+    assert len(changes) >= 5
+    for change in changes:
+        wipe()
+        before()
+        killed_at(change, *arguments)
+        for path, found in contents().items():
+            assert found in (as_before[path], complete[path]), f"{change}: {path}"
+        for path in powerful():
+            assert facts(str(path))[:2] == (0, 0), change
+            assert path.read_bytes() in (OLD, PROGRAM.read_bytes()), f"{change}: {path} has power and is not ours"
+        again = setup(*arguments)
+        assert again.returncode == 0, f"{change}: {again.stderr}"
+        assert contents() == complete, change
+        assert not list(Path("/etc").glob("locald/*.new")) + list(Path(SHIM).parent.glob("*.new")), change
+
+
+@pytest.mark.parametrize(
+    ("arguments", "goes"), [((), r'renameat\d?\(.*"locald-shim.new'), (("--uninstall",), r'unlinkat\(.*"locald-shim"')]
+)
+def test_a_second_name_loses_its_power_before_the_first_goes(arguments: tuple[str, ...], goes: str) -> None:
+    """Killed just before the old helper is replaced or removed: whoever made a link to it holds nothing."""
+
+    def linked() -> Path:
+        wipe()
+        older()
+        kept = Path(SHIM).with_name("kept")
+        os.link(SHIM, kept)
+        return kept
+
+    linked()
+    change = next(change for change in changes_of(*arguments) if re.search(goes, change.line))
+    kept = linked()
+    killed_at(change, *arguments)
+    assert Path(SHIM).read_bytes() == OLD
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+
+
+def test_a_link_for_the_temporary_file_is_not_followed(tmp_path: Path) -> None:
+    """Only root can put it there; but what root was talked into must not make a setuid file elsewhere."""
+    Path(SHIM).parent.mkdir(mode=0o755)
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"mine")
+    for path in (SHIM, POLICY):
+        Path(f"{path}.new").symlink_to(victim)
+    assert setup().returncode == 0
+    assert victim.read_bytes() == b"mine"
+    assert not victim.stat().st_mode & stat.S_ISUID
+    assert facts(SHIM) == (0, 0, "0o4755")
+    assert Path(POLICY).read_text() == GRANTS
+
+
+@pytest.mark.parametrize("what", ["folder", "fifo", "device"])
+def test_what_is_no_file_in_the_place_of_ours(what: str) -> None:
+    """A folder cannot be replaced, and that is said; a FIFO or a device is replaced without waiting for it."""
+    Path(SHIM).parent.mkdir(mode=0o755)
+    if what == "folder":
+        Path(SHIM).mkdir()
+    elif what == "fifo":
+        os.mkfifo(SHIM)
+    else:
+        os.mknod(SHIM, 0o600 | stat.S_IFCHR, os.makedev(1, 3))
+    done = setup()
+    if what == "folder":
+        assert done.returncode == 1
+        assert f"{SHIM} was not changed" in done.stderr
+        assert "hint: " in done.stderr
+        assert powerful() == []
+        Path(SHIM).rmdir()
+    else:
+        assert done.returncode == 0, done.stderr
+        assert facts(SHIM) == (0, 0, "0o4755")
