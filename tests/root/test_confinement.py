@@ -18,7 +18,7 @@ from pathlib import Path
 import apparmor
 import pytest
 import strace
-from caller import CLIENT, call, pair_of, refused
+from caller import CLIENT, call, file_capabilities, pair_of, refused
 
 ACCESS = {"O_RDONLY": "r", "O_WRONLY": "w", "O_RDWR": "rw"}
 # Lines of strace -y, which writes the path of a descriptor behind it in angle brackets.
@@ -125,14 +125,14 @@ def inet6(shim: Path, uid: int, log: Path) -> set[Use]:
 
 # What no trace of a run shows, and the test that does.
 WITNESSES = {
-    "capability net_bind_service": "tests/root/test_apparmor.py::test_it_needs_the_capabilities_that_are_allowed",
-    "capability setpcap": "tests/root/test_apparmor.py::test_it_needs_the_capabilities_that_are_allowed",
-    "deny capability setuid": "tests/root/test_apparmor.py::test_it_needs_the_capabilities_that_are_allowed",
-    "deny capability setgid": "tests/root/test_apparmor.py::test_it_needs_the_capabilities_that_are_allowed",
+    "capability net_bind_service": "tests/root/test_confinement.py::test_it_needs_the_capabilities_that_are_allowed",
+    "capability setpcap": "tests/root/test_confinement.py::test_it_needs_the_capabilities_that_are_allowed",
+    "deny capability setuid": "tests/root/test_confinement.py::test_it_needs_the_capabilities_that_are_allowed",
+    "deny capability setgid": "tests/root/test_confinement.py::test_it_needs_the_capabilities_that_are_allowed",
     "unix (getattr, getopt, send, receive) type=stream":
         "tests/root/test_shim_contract.py::test_standard_input_must_be_a_stream_of_the_users",
     "signal (receive)": "tests/root/test_faults.py::test_stopped_at_any_call_it_holds_nothing_up",
-    "/dev/{console,tty,tty[0-9]*,pts/[0-9]*} rw": "tests/root/test_apparmor.py::test_a_person_at_a_terminal_reads_why",
+    "/dev/{console,tty,tty[0-9]*,pts/[0-9]*} rw": "tests/root/test_confinement.py::test_a_person_at_a_terminal_reads_why",
 }  # fmt: skip
 
 
@@ -196,3 +196,39 @@ def test_a_person_at_a_terminal_reads_why(shim: Path, granted: Path, alice: int)
     assert os.read(leader, 100) == b"locald-shim: the policy does not grant this\r\n"
     os.close(leader)
     os.close(follower)
+
+
+# What docs/confinement.md says of the system around it.
+
+
+@pytest.fixture
+def capable(shim: Path) -> Path:
+    """The helper with a file capability in place of the setuid bit."""
+    shim.chmod(0o755)
+    os.setxattr(shim, "security.capability", file_capabilities(10))
+    return shim
+
+
+def test_a_container_that_drops_all_capabilities_must_add_one(shim: Path, granted: Path, alice: int) -> None:
+    assert call(shim, alice, "bind", "80", prefix=with_capabilities("net_bind_service"))["status"] == 0
+    assert refused(shim, alice, "bind", "80", prefix=with_capabilities("setpcap")) == 68
+
+
+def test_no_new_privs_takes_a_file_capability_too(capable: Path, granted: Path, alice: int) -> None:
+    assert call(capable, alice, "bind", "80", prefix=SETPRIV)["status"] == 0
+    assert refused(capable, alice, "bind", "80", prefix=(*SETPRIV, "--no-new-privs")) == 68
+
+
+def test_a_nosuid_mount_takes_a_file_capability_too(capable: Path, granted: Path, alice: int) -> None:
+    subprocess.run(["mount", "--bind", capable.parent, capable.parent], check=True)
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,nosuid", capable.parent], check=True)
+        assert refused(capable, alice, "bind", "80", prefix=SETPRIV) == 68
+    finally:
+        subprocess.run(["umount", capable.parent], check=True)
+
+
+def test_a_file_capability_beyond_the_bounding_set_does_not_start(capable: Path, granted: Path, alice: int) -> None:
+    done = subprocess.run([*with_capabilities("setpcap"), capable, "version"], capture_output=True, check=False)
+    assert done.returncode == 126
+    assert b"Operation not permitted" in done.stderr
