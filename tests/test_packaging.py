@@ -16,6 +16,7 @@ import pytest
 from locald import __version__
 
 PROGRAMS = ("locald", "locald-setup", "locald-shim")
+PAGES = ("locald-setup.8", "locald-shim.8")
 QUIET = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_QUIET": "1", "PIP_ROOT_USER_ACTION": "ignore"}
 
 
@@ -63,6 +64,10 @@ def test_the_wheel_has_the_three_programs_and_nothing_of_the_build(dists: tuple[
     assert any(re.search(r"locald/proxy/http1\..*\.so$", name) for name in names)
     assert "locald/py.typed" in names
     assert "locald/fdpass.pyi" in names
+    assert "locald/setup/locald-shim.apparmor" in names
+    assert [name.partition(".data/")[2] for name in names if name.endswith(".8")] == [
+        f"data/share/man/man8/{page}" for page in PAGES
+    ]
     assert not [name for name in names if name.endswith((".c", ".pyx", ".h", "main"))]
     assert not [name for name in names if name.startswith(("tests/", "csrc/"))]
 
@@ -71,7 +76,8 @@ def test_the_sdist_has_all_sources_and_no_product(dists: tuple[Path, Path]) -> N
     with tarfile.open(dists[0]) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     for needed in ("setup.py", "csrc/fdpass.h", "csrc/http1.c", "csrc/build_shim.py", "csrc/shim/os_darwin.c",
-                   "csrc/shim/os.h", "locald/fdpass.pyx", "locald/proxy/chttp1.pxd", "LICENSE", "README.md", "Makefile"):  # fmt: skip
+                   "csrc/shim/os.h", "locald/fdpass.pyx", "locald/proxy/chttp1.pxd", "LICENSE", "README.md", "Makefile",
+                   "locald/setup/locald-shim.apparmor", "docs/man/locald-shim.8", "docs/man/locald-setup.8"):  # fmt: skip
         assert needed in names
     assert not [name for name in names if name.endswith((".so", ".o")) or name == "locald/fdpass.c"]
 
@@ -119,8 +125,12 @@ def test_pip_installs_and_uninstalls(way: str, dists: tuple[Path, Path], source:
     }[way]
     run(binaries / "python", "-m", "pip", "install", "--no-deps", *what)
     check_programs(binaries)
+    manual = binaries.parent / "share/man/man8"
+    # setuptools leaves data files out of an editable install: its pages are in the checkout.
+    assert sorted(page.name for page in manual.glob("*")) == ([] if way == "editable" else sorted(PAGES))
     run(binaries / "python", "-m", "pip", "uninstall", "--yes", "locald")
     assert not [name for name in PROGRAMS if (binaries / name).exists()]
+    assert not list(manual.glob("*"))
 
 
 @pytest.mark.parametrize("tool", ["pipx", "uv"])
@@ -128,6 +138,7 @@ def test_pipx_and_uv_put_all_three_on_path(tool: str, dists: tuple[Path, Path], 
     binaries = tmp_path / "bin"
     places = {
         "HOME": str(tmp_path), "PIPX_HOME": str(tmp_path / "pipx"), "PIPX_BIN_DIR": str(binaries),
+        "PIPX_MAN_DIR": str(tmp_path / "man"),
         "UV_TOOL_DIR": str(tmp_path / "uv"), "UV_TOOL_BIN_DIR": str(binaries), "UV_CACHE_DIR": str(tmp_path / "cache"),
     }  # fmt: skip
     command = {
@@ -139,6 +150,9 @@ def test_pipx_and_uv_put_all_three_on_path(tool: str, dists: tuple[Path, Path], 
     assert run(binaries / "locald-shim", "version") == f"locald-shim {__version__} protocol 1\n"
     plan = run(binaries / "locald-setup", "--dry-run", "--user", "61001")
     assert f"from {tmp_path}" in plan
+    # pipx links the pages to a place of its own; uv leaves them in the tool's environment.
+    manual = {"pipx": tmp_path / "man/man8", "uv": tmp_path / "uv/locald/share/man/man8"}[tool]
+    assert sorted(page.name for page in manual.iterdir()) == sorted(PAGES)
 
 
 def test_target_is_found_by_setup(dists: tuple[Path, Path], tmp_path: Path) -> None:
