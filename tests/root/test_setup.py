@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 from caller import file_capabilities
+from locald_setup import GRANTS, PROGRAM, SETUP, facts, setup, wipe
 
 from locald.paths import POLICY, SHIM
-from setup import GRANTS, PROGRAM, SETUP, facts, setup, wipe
 
 LOCALD = SETUP.with_name("locald")
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from locald_setup import GRANTS, PROFILE, PROGRAM, facts, setup, wipe
 
 from locald.paths import POLICY, SHIM
-from setup import GRANTS, PROFILE, PROGRAM, facts, setup, wipe
 
 CHANGES = (
     "fchmod fchown chmod chown lchown fsync fsetxattr setxattr mkdir mkdirat rename renameat renameat2 rmdir "
