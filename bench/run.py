@@ -24,6 +24,8 @@ sys.path.insert(0, str(ROOT / "bench"))
 import build_shim  # noqa: E402
 import proxy  # noqa: E402
 
+from locald.setup.form import BY_CAPABILITY  # noqa: E402
+
 Row = tuple[str, str, str]
 
 
@@ -47,27 +49,53 @@ def compile_nothing(folder: Path, name: str, compiler: list[str]) -> Path:
     return out
 
 
+# What the hardening costs: the helper as it is shipped, in its other form, and with pieces left out, which nobody ships.
+BOUNDING = ("        drop_bounding_set();", "        (void)drop_bounding_set;")
+FILTER = ("return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter, 0, 0);", "return 0;")
+VARIANTS = {
+    "locald-shim, to the socket": (),
+    "the same with a file capability": (),
+    "the same without emptying the bounding set (not shipped)": (BOUNDING,),
+    "nor the seccomp filter (not shipped)": (BOUNDING, FILTER),
+}
+
+
 def spawns(folder: Path) -> list[Row]:
-    """From a call of bind(80) to its return, beside spawning a program that does nothing."""
+    """From a spawn of the helper to the socket, and from a call of bind(80) to its return, beside spawning a program
+    that does nothing."""
     zig = [sys.executable, "-m", "ziglang", "cc", "-target", f"{platform.machine()}-linux-musl"]
-    compilers = {"glibc": ["cc"], "musl": zig}
     rows: list[Row] = []
-    for name, compiler in compilers.items():
-        shim = folder / f"shim-{name}"
-        arguments = [*build_shim.STATIC_PIE, *build_shim.CFLAGS, '-DLOCALD_VERSION="0"', *build_shim.SOURCES]
-        build_shim.link(compiler, [*arguments, "-o", str(shim)], quiet=True)
-        install(shim)
+    for name, compiler in {"musl": zig, "glibc": ["cc"]}.items():
         nothing = compile_nothing(folder, name, compiler)
-        rivals = peers() if name == "musl" else []
-        found = json.loads(as_user(sys.executable, "-P", ROOT / "bench/spawn.py", nothing, *rivals))
-        rows.append((f"spawn a static {name} program that does nothing", f"{found['bind'][1]:.0f} us", "1.00"))
-        words = {
-            "bind": f"locald.bind(80), helper static with {name}",
-            "pair": "of which a pair of sockets, made and closed",
-        }
-        for case, (time, base) in found.items():
-            rows.append((words.get(case, f"{case} in front of it"), f"{time:.0f} us", f"{time / base:.2f}"))
+        for variant, edits in VARIANTS.items() if name == "musl" else [*VARIANTS.items()][:1]:
+            install(compile_helper(folder, compiler, edits), "capability" in variant)
+            rivals = peers() if name == "glibc" else []
+            found = json.loads(as_user(sys.executable, "-P", ROOT / "bench/spawn.py", nothing, *rivals))
+            if variant == next(iter(VARIANTS)):
+                rows.append((f"spawn a static {name} program that does nothing", f"{found['raw'][1]:.0f} us", "1.00"))
+                words = {"raw": variant, "bind": "locald.bind(80), to its return"}
+            else:
+                words, found = {"raw": variant}, {"raw": found["raw"]}
+            for case, (time, base) in found.items():
+                rows.append((words.get(case, f"{case} in front of it"), f"{time:.0f} us", f"{time / base:.2f}"))
     return rows
+
+
+def compile_helper(folder: Path, compiler: list[str], edits: tuple[tuple[str, str], ...]) -> Path:
+    copy = folder / "source"
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(ROOT / "csrc", copy / "csrc")
+    file = copy / "csrc/shim/os_linux.c"
+    text = file.read_text()
+    for old, new in edits:
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    file.write_text(text)
+    arguments = [*build_shim.STATIC_PIE, *build_shim.CFLAGS, '-DLOCALD_VERSION="0"', *build_shim.SOURCES]
+    os.chdir(copy)
+    build_shim.link(compiler, [*arguments, "-o", str(folder / "shim")], quiet=True)
+    os.chdir(ROOT)
+    return folder / "shim"
 
 
 def peers() -> list[str]:
@@ -89,11 +117,14 @@ def peers() -> list[str]:
     return found
 
 
-def install(shim: Path) -> None:
+def install(shim: Path, by_capability: bool) -> None:
     place = Path("/usr/local/libexec/locald/locald-shim")
     place.parent.mkdir(exist_ok=True)
+    place.unlink(missing_ok=True)
     shutil.copyfile(shim, place)
-    place.chmod(0o4755)
+    place.chmod(0o755 if by_capability else 0o4755)
+    if by_capability:
+        os.setxattr(place, "security.capability", BY_CAPABILITY.capability)
     Path("/etc/locald/ports").write_text(f"locald-ports 1\n{UID} 127.0.0.1 80\n{UID} ::1 80\n")
 
 
