@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 # zig compiles musl once, and not for each test run: those have a home in memory.
 export ZIG_GLOBAL_CACHE_DIR := $(CURDIR)/build/zig
 
-.PHONY: help demo test check cross mutants coverage bench clean
+.PHONY: help demo test check cross attack mutants coverage bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ check: $(VENV)/check ## formats, types, warnings of the C compiler
 
 cross: $(VENV)/cross ## compile shim and extensions for macOS and for musl, with ziglang
 	$(PY) tests/cross.py
+
+attack: ## the helper called with a hundred thousand random command lines
+	@LOCALD_ATTACK_VECTORS=100000 sh tests/run.sh -q tests/root/test_hostile.py -k random
 
 mutants: $(VENV)/test ## break each rule of the helper once, and see its test fail (ARGS=WORD: only some)
 	@sh tests/inside.sh $(CURDIR)/$(PY) tests/mutants.py $(ARGS)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import shlex
 import signal
 import socket
 import subprocess
@@ -63,7 +64,8 @@ def _spawn(command: Sequence[str], environ: Mapping[str, str]) -> subprocess.Pop
     try:
         return subprocess.Popen(command, env=environ, process_group=0)
     except FileNotFoundError:
-        raise LocaldError(f"no such command: {command[0]}", exit_code=Exit.NOT_FOUND) from None
+        hint = f"is it installed, and in PATH? Try: command -v {shlex.quote(command[0])}"
+        raise LocaldError(f"no such command: {command[0]}", hint, Exit.NOT_FOUND) from None
     except (OSError, ValueError) as error:
         raise LocaldError(f"{command[0]} cannot be run: {error}", exit_code=Exit.CANNOT_RUN) from None
 

@@ -155,6 +155,36 @@ def test_a_link_for_the_temporary_file_is_not_followed(tmp_path: Path) -> None:
     assert Path(POLICY).read_text() == GRANTS
 
 
+def test_the_steps_of_a_file_are_in_the_contracts_order() -> None:
+    """Rule 16: chown would clear the bit, and what is renamed before it is on disk may be empty after a power cut."""
+    changes = [change for change in changes_of() if re.search(r"locald-shim|^\d+ +f", change.line)]
+    start = next(at for at, change in enumerate(changes) if '"locald-shim.new"' in change.line)
+    names = [change.name for change in changes[start:]]
+    assert names[:6] == ["unlinkat", "fchown", "fchmod", "fsync", "renameat", "fsync"]
+    assert "04755" in changes[start + 2].line
+
+
+def test_a_temporary_file_that_does_not_go_is_not_written_to(tmp_path: Path) -> None:
+    """As if it came back after it was removed: what somebody has open, or a link to, must not become setuid."""
+    Path(SHIM).parent.mkdir(mode=0o755)
+    theirs = Path(f"{SHIM}.new")
+    theirs.write_bytes(b"theirs")
+    lie = ("-e", "trace=unlink,unlinkat", "-e", "inject=unlink,unlinkat:retval=0")
+    done = setup(under=("strace", "-f", "-qqq", "-o", "/dev/null", *lie))
+    assert done.returncode == 1
+    assert f"{SHIM} was not changed: File exists" in done.stderr
+    assert theirs.read_bytes() == b"theirs"
+    assert powerful() == []
+
+
+def test_a_folder_that_hands_its_group_on_does_not_hand_it_to_the_helper() -> None:
+    Path(SHIM).parent.mkdir(mode=0o755)
+    os.chown(Path(SHIM).parent, 0, 50)
+    Path(SHIM).parent.chmod(0o2755)
+    assert setup().returncode == 0
+    assert facts(SHIM) == (0, 0, "0o4755")
+
+
 @pytest.mark.parametrize("what", ["folder", "fifo", "device"])
 def test_what_is_no_file_in_the_place_of_ours(what: str) -> None:
     """A folder cannot be replaced, and that is said; a FIFO or a device is replaced without waiting for it."""
