@@ -162,7 +162,7 @@ MALFORMED = {
     "uid 2^32": "locald-ports 1\n" + LINE + "4294967296 ::1 80\n", "a name": "locald-ports 1\n" + LINE + "root ::1 80\n",
     "a fourth word": "locald-ports 1\n61001 127.0.0.1 80 x\n", "a mapped address": "locald-ports 1\n" + LINE + "1 ::ffff:1.2.3.4 80\n",
     "a long form": "locald-ports 1\n" + LINE + "1 0:0::1 80\n", "a duplicate": "locald-ports 1\n" + LINE + "1 ::1 80\n" + LINE,
-    "an empty address": "locald-ports 1\n" + LINE + "1  80\n", "4097 bytes": "locald-ports 1\n" + LINE * 215,
+    "an empty address": "locald-ports 1\n" + LINE + "1  80\n",
 }  # fmt: skip
 
 
@@ -172,7 +172,38 @@ def test_one_bad_byte_refuses_the_whole_file(shim: Path, policy: Policy, alice: 
     assert refused(shim, alice, "bind", "80") == 66
 
 
-@pytest.mark.parametrize("mode", [0o664, 0o646, 0o666, 0o600, 0o000])
+@pytest.mark.parametrize(("size", "code"), [(4096, 0), (4097, 66)])
+def test_a_file_has_4096_bytes_at_most(shim: Path, policy: Policy, alice: int, size: int, code: int) -> None:
+    # 15 bytes, 19, then lines of 20, or of 21: as many of those as there are bytes to make up for.
+    uids = [10**6 + i if i < size - 15 - 19 - 203 * 20 else 10**5 + i for i in range(203)]
+    text = "locald-ports 1\n" + LINE + "".join(f"{uid} 127.0.0.1 80\n" for uid in uids)
+    assert len(text) == size
+    policy(text)
+    assert call(shim, alice, "bind", "80")["status"] == code
+
+
+MODE_BITS = [1 << bit for bit in range(12)]
+
+
+@pytest.mark.parametrize("bit", MODE_BITS, ids=oct)
+def test_each_mode_bit_of_the_file(shim: Path, policy: Policy, alice: int, bit: int) -> None:
+    """Who else may write it, or whether its reader may: nothing else about its mode matters."""
+    policy("locald-ports 1\n" + LINE, 0o644 ^ bit)
+    code = call(shim, alice, "bind", "80")["status"]
+    assert code == (66 if bit in (0o020, 0o002, 0o004) else 0)
+
+
+@pytest.mark.parametrize("bit", MODE_BITS, ids=oct)
+def test_each_mode_bit_of_the_folder(shim: Path, granted: Path, alice: int, bit: int) -> None:
+    granted.parent.chmod(0o755 ^ bit)
+    try:
+        code = call(shim, alice, "bind", "80")["status"]
+    finally:
+        granted.parent.chmod(0o755)
+    assert code == (66 if bit in (0o020, 0o002, 0o004, 0o001) else 0)
+
+
+@pytest.mark.parametrize("mode", [0o666, 0o600, 0o000])
 def test_a_file_that_others_may_write_or_nobody_read_is_refused(
     shim: Path, policy: Policy, alice: int, mode: int
 ) -> None:
