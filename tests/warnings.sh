@@ -9,5 +9,9 @@ for file in csrc/*.c csrc/shim/main.c csrc/shim/request.c csrc/shim/policy.c csr
     "${CC:-gcc}" -std=c11 -D_GNU_SOURCE -O2 -Wall -Wextra -Wconversion -Wshadow -Wcast-qual -Wstrict-prototypes \
         -Wmissing-prototypes -Wvla -fanalyzer -Werror '-DLOCALD_VERSION="0"' -c "$file" -o "$out"
 done
+for file in fuzz/*.c; do # without the analyser, which does not see that argc counts what is freed
+    "${CC:-gcc}" -std=c11 -D_GNU_SOURCE -I. -O2 -Wall -Wextra -Wconversion -Wshadow -Wcast-qual -Wstrict-prototypes \
+        -Wmissing-prototypes -Wvla -Werror -c "$file" -o "$out"
+done
 lines=$(cat csrc/shim/* csrc/fdpass.? | wc -l)
 echo "C is free of warnings; the privileged part has $lines lines"
