@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 # zig compiles musl once, and not for each test run: those have a home in memory.
 export ZIG_GLOBAL_CACHE_DIR := $(CURDIR)/build/zig
 
-.PHONY: help demo test check cross attack mutants coverage bench clean
+.PHONY: help demo test check cross attack mutants coverage fuzz prove bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,13 @@ mutants: $(VENV)/test ## break each rule of the helper once, and see its test fa
 
 coverage: $(VENV)/test ## which branches of the privileged C the tests take; each other one needs its reason
 	@sh tests/inside.sh $(CURDIR)/$(PY) tests/coverage.py
+
+FUZZ_S := 60
+fuzz: ## try the pure parts of the helper with inputs that nobody thought of, FUZZ_S=60 seconds for each
+	@sh fuzz/run.sh $(FUZZ_S)
+
+prove: ## prove that no input of those parts leads to undefined behaviour (Frama-C, some minutes)
+	@sh fuzz/prove/run.sh
 
 bench: $(VENV)/bench ## measure beside the peers that are installed
 	sh bench/run.sh

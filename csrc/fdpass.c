@@ -50,21 +50,30 @@ ssize_t fdpass_send(int sock, const void *data, size_t size, const int *fds, siz
     return sendmsg(sock, &msg, flags | MSG_NOSIGNAL);
 }
 
-int fdpass_collect(struct msghdr *msg, int out[FDPASS_MAX], size_t *count)
+/* Without CMSG_NXTHDR, which leaves a length that is too long to the kernel's good will: each C library checks another
+ * part of it, or none.  Here every read lies within msg_controllen, whatever the bytes are: see fuzz/prove. */
+int fdpass_collect(const struct msghdr *msg, int out[FDPASS_MAX], size_t *count)
 {
+    const unsigned char *const bytes = msg->msg_control;
+    const size_t size = msg->msg_controllen;
     int verdict = 0;
 
     *count = 0;
-    for (struct cmsghdr *head = CMSG_FIRSTHDR(msg); head; head = CMSG_NXTHDR(msg, head)) {
-        if (head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS || head->cmsg_len < CMSG_LEN(0)) {
-            verdict = EBADMSG;
-            continue; /* descriptors may still follow, and must be closed */
-        }
-        size_t here = (head->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        if (here > FDPASS_MAX - *count)
-            return ETOOMANYREFS;
-        memcpy(out + *count, CMSG_DATA(head), here * sizeof(int));
-        *count += here;
+    for (size_t at = 0; at < size && size - at >= CMSG_LEN(0);) {
+        struct cmsghdr head;
+        memcpy(&head, bytes + at, sizeof head);
+        const size_t data = at + CMSG_LEN(0), end = at + head.cmsg_len;
+        if (end < data || end > size)
+            return EBADMSG; /* where the next one starts, nobody knows */
+        if (head.cmsg_level != SOL_SOCKET || head.cmsg_type != SCM_RIGHTS)
+            verdict = EBADMSG; /* descriptors may still follow, and must be closed */
+        else
+            for (size_t i = data; i + sizeof(int) <= end; i += sizeof(int)) {
+                if (*count == FDPASS_MAX)
+                    return ETOOMANYREFS;
+                memcpy(&out[(*count)++], bytes + i, sizeof(int));
+            }
+        at += CMSG_SPACE(end - data);
     }
     return verdict;
 }

@@ -14,12 +14,12 @@ ssize_t fdpass_send(int sock, const void *data, size_t size, const int *fds, siz
 
 /* Receives at most size bytes and maxfds descriptors, all close-on-exec: from the start where the system can, at
  * once where not.  Returns the bytes received, 0 at the end of the stream, or -1 and errno: EMSGSIZE for a truncated
- * message, EBADMSG for a control message that is not SCM_RIGHTS, ETOOMANYREFS for more than maxfds descriptors.
- * After an error every descriptor that came is closed, and *nfds is 0. */
+ * message, EBADMSG for a control message that is malformed or not SCM_RIGHTS, ETOOMANYREFS for more than maxfds
+ * descriptors.  After an error every descriptor that came is closed, and *nfds is 0. */
 ssize_t fdpass_recv(int sock, void *buf, size_t size, int *fds, size_t maxfds, size_t *nfds, int flags);
 
 /* Copies the descriptors of all control messages to out.  Returns 0, or the errno to report; *count is right in either
  * case, so that the caller can close them.  Pure. */
-int fdpass_collect(struct msghdr *msg, int out[FDPASS_MAX], size_t *count);
+int fdpass_collect(const struct msghdr *msg, int out[FDPASS_MAX], size_t *count);
 
 #endif

@@ -15,6 +15,9 @@ files="csrc/fdpass.c csrc/http1.c $(ls csrc/shim/*.c | grep -v os_darwin)"
 for file in $files; do
     "${CC:-gcc}" $flags -fanalyzer -Werror "$version" -c "$file" -o "$out"
 done
+for file in fuzz/*.c; do # without the analyser, which does not see that argc counts what is freed
+    "${CC:-gcc}" $flags -I. -Werror -c "$file" -o "$out"
+done
 if has clang; then
     for file in $files; do
         clang $flags -Werror "$version" --analyze -Xclang -analyzer-werror --analyzer-output text "$file" -o "$out"
@@ -24,6 +27,9 @@ if has cppcheck; then
     cppcheck --quiet --error-exitcode=1 --enable=warning,performance,portability --inconclusive --std=c11 \
         -D_GNU_SOURCE -D__x86_64__ "$version" $files csrc/shim/os_darwin.c
 fi
-lines=$(for file in csrc/fdpass.[ch] csrc/shim/*; do "${CC:-gcc}" -fpreprocessed -dD -E -P "$file"; done 2>/dev/null | grep -c .)
-[ "$lines" -le 650 ] || { echo "the privileged C has $lines lines, and more than 650 are too many to read" >&2; exit 1; }
-echo "C is free of warnings; the privileged part has $lines lines of code"
+count() { for file in "$@"; do "${CC:-gcc}" -fpreprocessed -dD -E -P "$file" 2>/dev/null; done | grep -c .; }
+for system in linux darwin; do # what goes into one helper, without blank lines and comments
+    lines=$(count csrc/fdpass.[ch] $(ls csrc/shim/*.[ch] | grep -v os_.) csrc/shim/os_$system.c)
+    [ "$lines" -le 650 ] || { echo "the privileged C has $lines lines, and more than 650 are too many to read" >&2; exit 1; }
+    echo "C is free of warnings; the privileged part for $system has $lines lines of code"
+done

@@ -7,6 +7,7 @@
  * byte anywhere refuses the whole file: a line that is skipped is a line that somebody believes in. */
 #include "shim.h"
 
+#include <arpa/inet.h>
 #include <string.h>
 
 static const char header[] = "locald-ports 1\n";
@@ -17,19 +18,41 @@ struct line {
     struct address address;
 };
 
-static int line_parse(const char *text, size_t size, struct line *out)
+struct cursor {
+    const char *text;
+    size_t size, at;
+};
+
+struct word {
+    size_t size;
+    char text[INET6_ADDRSTRLEN]; /* with nothing to spare: no word of a good line is longer */
+};
+
+/* The word that `stop` ends, copied, and a step over both.  0 or -1. */
+static int word_take(struct cursor *cursor, char stop, struct word *out)
 {
-    const char *space = memchr(text, ' ', size);
-    if (!space || number_parse(text, (size_t)(space - text), UID_LAST, &out->uid) != 0)
+    memset(out, 0, sizeof *out);
+    while (cursor->at < cursor->size && out->size < sizeof out->text) {
+        const char byte = cursor->text[cursor->at++];
+        if (byte == stop)
+            return 0;
+        out->text[out->size++] = byte;
+    }
+    return -1;
+}
+
+/* A line, and a step over it.  0 or -1. */
+static int line_take(struct cursor *cursor, struct line *out)
+{
+    struct word uid, address, port;
+
+    if (word_take(cursor, ' ', &uid) != 0 || number_parse(uid.text, uid.size, UID_LAST, &out->uid) != 0)
         return -1;
-    const char *address = space + 1;
-    size_t left = size - (size_t)(address - text);
-    space = memchr(address, ' ', left);
-    if (!space || address_parse(address, (size_t)(space - address), &out->address) != 0)
+    if (word_take(cursor, ' ', &address) != 0 || address_parse(address.text, address.size, &out->address) != 0)
         return -1;
-    const char *port = space + 1;
-    left = size - (size_t)(port - text);
-    return number_parse(port, left, PORT_MAX, &out->port) == 0 && out->port != 0 ? 0 : -1;
+    if (word_take(cursor, '\n', &port) != 0 || number_parse(port.text, port.size, PORT_MAX, &out->port) != 0)
+        return -1;
+    return out->port != 0 ? 0 : -1;
 }
 
 static int matches(const struct line *line, uid_t uid, const struct request *request)
@@ -38,14 +61,17 @@ static int matches(const struct line *line, uid_t uid, const struct request *req
            memcmp(line->address.bytes, request->address.bytes, sizeof line->address.bytes) == 0;
 }
 
-/* Whether the line, with its LF, stands between start and itself.  There is one spelling, so bytes tell. */
-static int is_repeated(const char *start, const char *line, size_t size)
+/* Whether the line from start to end, its LF with it, is there before.  There is one spelling, so bytes tell. */
+static int is_repeated(const char *text, size_t start, size_t end)
 {
-    while (start < line) {
-        const char *end = (const char *)memchr(start, '\n', (size_t)(line - start)) + 1;
-        if ((size_t)(end - start) == size && memcmp(start, line, size) == 0)
+    for (size_t line = HEADER; line < start;) {
+        size_t a = line, b = start;
+        while (a < start && b < end && text[a] == text[b])
+            a++, b++;
+        if (b == end)
             return 1;
-        start = end;
+        while (line < start && text[line++] != '\n')
+            continue;
     }
     return 0;
 }
@@ -56,17 +82,15 @@ enum code policy_decide(const char *text, size_t size, uid_t uid, const struct r
 
     if (size < HEADER || size > POLICY_MAX || memcmp(text, header, HEADER) != 0)
         return BAD_POLICY;
-    const char *end = text + size;
-    for (const char *at = text + HEADER; at < end;) {
+    for (struct cursor cursor = {text, size, HEADER}; cursor.at < size;) {
+        const size_t start = cursor.at;
         struct line line;
-        const char *feed = memchr(at, '\n', (size_t)(end - at));
-        if (!feed || line_parse(at, (size_t)(feed - at), &line) != 0)
+        if (line_take(&cursor, &line) != 0)
             return BAD_POLICY;
-        if (is_repeated(text + HEADER, at, (size_t)(feed + 1 - at)))
+        if (is_repeated(text, start, cursor.at))
             return BAD_POLICY;
         if (matches(&line, uid, request))
             verdict = GRANTED;
-        at = feed + 1;
     }
     return verdict;
 }

@@ -58,12 +58,11 @@ static void ipv6_print(const uint8_t bytes[16], char *out)
 int address_parse(const char *text, size_t size, struct address *out)
 {
     static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-    char given[INET6_ADDRSTRLEN], canonical[INET6_ADDRSTRLEN];
+    char given[INET6_ADDRSTRLEN] = "", canonical[INET6_ADDRSTRLEN] = "";
 
     if (size == 0 || size >= sizeof given || memchr(text, 0, size))
         return -1;
     memcpy(given, text, size);
-    given[size] = 0;
     memset(out, 0, sizeof *out);
     out->family = memchr(text, ':', size) ? AF_INET6 : AF_INET;
     if (inet_pton(out->family, given, out->bytes) != 1)
