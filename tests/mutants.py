@@ -56,7 +56,7 @@ MUTANTS = [
     Mutant(7, "an argument is printed", "main.c", "        leave(USAGE);", "        (void)!write(2, argv[1], strlen(argv[1])), leave(USAGE);", (HOSTILE, "-k", "says_only")),
     Mutant(8, "any family", "sockets.c", " || name.sun_family != AF_UNIX", "", (STREAM,)),
     Mutant(8, "any type", "sockets.c", "option_is(fd, SO_TYPE, SOCK_STREAM) && ", "", (STREAM,)),
-    Mutant(8, "a listener", "sockets.c", "option_is(fd, SO_ACCEPTCONN, 0) && os_peer", "os_peer", (STREAM,)),
+    Mutant(8, "a listener", "os_linux.c", "accepts(fd) != 0 || ", "", (PURE, "-k", "unconnected")),
     Mutant(8, "anybody's", "sockets.c", " && peer == uid;", " && peer != 4294967294u;", (CONTRACT, "-k", "stream_of_the_users")),
     Mutant(8, "not connected", "os_linux.c", " || peer.pid == 0", "", (PURE, "-k", "unconnected")),
     Mutant(9, "the bounding set stays", "os_linux.c", "        drop_bounding_set();", "        (void)drop_bounding_set;", (PRIVILEGE,)),

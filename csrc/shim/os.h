@@ -21,7 +21,10 @@ int os_renounce(void);
 /* From here on the kernel kills us for anything but sending, receiving and exiting.  0 or -1. */
 int os_confine(void);
 
-/* The uid of the process at the other end of a Unix stream socket.  0, or -1 where there is none. */
+/* The uid of the process at the other end of a connected Unix stream socket.  0, or -1 where there is none. */
 int os_peer(int fd, uid_t *uid);
+
+/* Whether a TCP socket listens, by its own state.  1, or 0 when it does not or when the system does not say. */
+int os_listens(int fd);
 
 #endif

@@ -3,6 +3,8 @@
 #include "os.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <unistd.h>
 
 const char os_policy_folder[] = "/private/etc/locald";
@@ -52,5 +54,15 @@ int os_peer(int fd, uid_t *uid)
 {
     gid_t group;
 
-    return getpeereid(fd, uid, &group);
+    return getpeereid(fd, uid, &group); /* ENOTCONN of a listener */
+}
+
+int os_listens(int fd)
+{
+    enum { LISTEN = 1 }; /* TCPS_LISTEN of netinet/tcp_fsm.h */
+    struct tcp_connection_info info = {.tcpi_state = 0};
+    socklen_t size = sizeof info;
+
+    /* XNU's getsockopt(2) does not know SO_ACCEPTCONN. */
+    return getsockopt(fd, IPPROTO_TCP, TCP_CONNECTION_INFO, &info, &size) == 0 && info.tcpi_state == LISTEN;
 }

@@ -28,11 +28,11 @@ int stream_is_of(int fd, uid_t uid)
 {
     struct sockaddr_un name = {.sun_family = AF_UNSPEC};
     socklen_t size = sizeof name;
-    uid_t peer;
+    uid_t peer = (uid_t)-1;
 
     if (getsockname(fd, (struct sockaddr *)&name, &size) != 0 || name.sun_family != AF_UNIX)
         return 0;
-    return option_is(fd, SO_TYPE, SOCK_STREAM) && option_is(fd, SO_ACCEPTCONN, 0) && os_peer(fd, &peer) == 0 && peer == uid;
+    return option_is(fd, SO_TYPE, SOCK_STREAM) && os_peer(fd, &peer) == 0 && peer == uid;
 }
 
 static enum code code_of(int number)
@@ -76,7 +76,7 @@ static int listens_on(int fd, const union name *wanted, socklen_t size)
         return 0;
     /* The port and all that follows it; before it, BSD has a length where Linux has half of the family. */
     const size_t skip = offsetof(struct sockaddr_in, sin_port);
-    return memcmp((char *)&name + skip, (const char *)wanted + skip, size - skip) == 0 && option_is(fd, SO_ACCEPTCONN, 1);
+    return memcmp((char *)&name + skip, (const char *)wanted + skip, size - skip) == 0 && os_listens(fd);
 }
 
 enum code listener_open(const struct request *request, int *out)

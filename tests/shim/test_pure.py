@@ -173,6 +173,9 @@ def test_an_unconnected_socket_has_no_peer(library: ctypes.CDLL, tmp_path: Path)
         assert library.os_peer(left.fileno(), ctypes.byref(uid)) == 0
         assert uid.value == os.getuid()
         assert library.os_peer(alone.fileno(), ctypes.byref(uid)) == -1
+        alone.bind(str(tmp_path / "listener"))
+        alone.listen()  # now the kernel names us as its peer
+        assert library.os_peer(alone.fileno(), ctypes.byref(uid)) == -1
 
 
 ALLOWED = set(
@@ -251,6 +254,7 @@ def test_the_helper_imports_nothing_but_what_is_listed(tmp_path: Path, source_ro
             "os_renounce",
             "os_confine",
             "os_peer",
+            "os_listens",
             "stream_is_of",
             "os_policy_folder",
             "os_nofollow",
