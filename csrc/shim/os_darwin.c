@@ -2,6 +2,7 @@
  * setuid(2), getpeereid(3).  XNU's setuid() sets all three ids only while the effective one is 0. */
 #include "os.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -28,9 +29,15 @@ int os_bind(int fd, const struct sockaddr *address, socklen_t size)
 {
     if (seteuid(0) != 0)
         return -1;
-    /* Whatever came of it, root goes now: os_renounce() ends it for good. */
-    const int result = bind(fd, address, size);
-    return os_renounce() == 0 ? result : -1;
+    /* Whatever came of it, root goes now, for good.  os_renounce() ends with a call that must fail and sets errno, and what
+     * is to be told is why bind() failed; or, with EIO, which bind() has no use for, that root could not be given up. */
+    const int result = bind(fd, address, size), why = errno;
+    if (os_renounce() != 0) {
+        errno = EIO;
+        return -1;
+    }
+    errno = why;
+    return result;
 }
 
 int os_renounce(void)
