@@ -21,16 +21,16 @@ int os_drop(void)
         return -1;
     if (power)
         return 1;
-    /* No root to come back to: whatever else the program file gave goes at once. */
-    return setgid(gid) == 0 && setuid(uid) == 0 && geteuid() == uid && getegid() == gid ? 0 : -1;
+    /* No root to come back to: whatever else the program file gave goes at once.  setuid(2) would leave the saved id. */
+    return setregid(gid, gid) == 0 && setreuid(uid, uid) == 0 && geteuid() == uid && getegid() == gid ? 0 : -1;
 }
 
 int os_bind(int fd, const struct sockaddr *address, socklen_t size)
 {
     if (seteuid(0) != 0)
         return -1;
-    /* Whatever came of it, root goes now, for good.  os_renounce() ends with a call that must fail and sets errno, and what
-     * is to be told is why bind() failed; or, with EIO, which bind() has no use for, that root could not be given up. */
+    /* Whatever came of it, root goes now, for good.  os_renounce() ends with a call that must fail and sets errno; what
+     * is to be told is why bind() failed, or with EIO, which bind() has no use for, that root could not be given up. */
     const int result = bind(fd, address, size), why = errno;
     if (os_renounce() != 0) {
         errno = EIO;
