@@ -45,7 +45,8 @@ int os_renounce(void)
     const uid_t uid = getuid();
     const gid_t gid = getgid();
 
-    if (geteuid() == 0 && (setgid(gid) != 0 || setuid(uid) != 0))
+    /* The effective group is the caller's since os_drop().  The group goes first: that takes root. */
+    if (getegid() != gid || (geteuid() == 0 && (setgid(gid) != 0 || setuid(uid) != 0)))
         return -1;
     if (getuid() != uid || geteuid() != uid || getgid() != gid || getegid() != gid)
         return -1;
