@@ -23,6 +23,7 @@ CONTRACT, FAULTS, HOSTILE = (
     "tests/root/test_hostile.py",
 )
 PRIVILEGE, PURE, STREAM = "tests/root/test_privilege.py", "tests/shim/test_pure.py", "tests/shim/test_stream.py"
+DARWIN = "tests/shim/test_darwin.py"
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,25 @@ MUTANTS = [
     Mutant(15, "no filter", "os_linux.c", "return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter, 0, 0);", "return filter.len == 0;", (PRIVILEGE,)),
     Mutant(15, "what is not allowed only fails", "os_linux.c", "        ALLOW(SYS_rt_sigreturn),\n        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),", "        ALLOW(SYS_rt_sigreturn),\n        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO),", (PRIVILEGE,)),
     Mutant(15, "any architecture", "os_linux.c", "BPF_K, ARCH, 1, 0)", "BPF_K, ARCH, 1, 1)", (PRIVILEGE, "-k", "architecture")),
+    # The helper for macOS, over a fake of XNU.
+    Mutant(4, "root is served on macOS", "os_darwin.c", "const int power = uid != 0 && geteuid() == 0;", "const int power = geteuid() == 0;", (DARWIN, "-k", "without_power")),
+    Mutant(4, "a group stays without power", "os_darwin.c", "setregid(gid, gid) == 0", "setgid(gid) == 0", (DARWIN, "-k", "without_power")),
+    Mutant(4, "an id stays without power", "os_darwin.c", "setreuid(uid, uid) == 0", "setuid(uid) == 0", (DARWIN, "-k", "without_power")),
+    Mutant(10, "seteuid is believed", "os_darwin.c", " || geteuid() != uid || getegid() != gid)\n        return -1;\n    if (power)", ")\n        return -1;\n    if (power)", (DARWIN, "-k", "lie")),
+    Mutant(10, "setuid is believed", "os_darwin.c", "    if (getuid() != uid || geteuid() != uid || getgid() != gid || getegid() != gid)\n        return -1;\n    return seteuid(0) == 0 ? -1 : 0;", "    return 0;", (DARWIN, "-k", "did_not_happen")),
+    Mutant(10, "the saved id is not proven gone", "os_darwin.c", "return seteuid(0) == 0 ? -1 : 0;", "return 0;", (DARWIN, "-k", "saved_id_that_stays")),
+    Mutant(12, "a socket of root's on macOS", "sockets.c", "    const int fd = socket(family, SOCK_STREAM, 0);", "    (void)!seteuid(0);\n    const int fd = socket(family, SOCK_STREAM, 0);\n    (void)!seteuid(getuid());", (DARWIN, "-k", "order")),
+    Mutant(12, "the listener is not proven on macOS", "os_darwin.c", " && info.tcpi_state == LISTEN;", ";", (DARWIN, "-k", "lie")),
+    Mutant(13, "root is not set aside", "os_darwin.c", "seteuid(uid) != 0 || geteuid() != uid || ", "", (DARWIN, "-k", "order")),
+    Mutant(13, "root is not taken up for the bind", "os_darwin.c", "    if (seteuid(0) != 0)\n        return -1;\n", "", (DARWIN, "-k", "order")),
+    Mutant(13, "root stays for what follows the bind", "os_darwin.c", "    if (os_renounce() != 0) {\n        errno = EIO;\n        return -1;\n    }\n", "", (DARWIN, "-k", "order")),
+    Mutant(13, "root is set aside, not given up", "os_darwin.c", "setuid(uid) != 0)))", "seteuid(uid) != 0)))", (DARWIN, "-k", "order")),
+    Mutant(13, "the user goes before the group", "os_darwin.c", "(setgid(gid) != 0 || setuid(uid) != 0)", "(setuid(uid) != 0 || setgid(gid) != 0)", (DARWIN, "-k", "group_that_the_file_gave")),
+    Mutant(13, "the group of the file stays", "os_darwin.c", "if (setegid(gid) != 0 || seteuid", "if (seteuid", (DARWIN, "-k", "group_that_the_file_gave")),
+    Mutant(13, "why bind failed is forgotten", "os_darwin.c", "    errno = why;\n", "", (DARWIN, "-k", "why_bind_failed")),
+    Mutant(13, "a drop that failed is a lack of privilege", "os_darwin.c", "        errno = EIO;\n", "", (DARWIN, "-k", "given_up")),
+    Mutant(13, "it leaves before the answer", "main.c", "    do\n        got = read(STDIN_FILENO, &byte, 1);\n    while (got < 0 && errno == EINTR);", "    got = 1;", (DARWIN, "-k", "order")),
+    Mutant(14, "a link above the folder", "os_darwin.c", "O_NOFOLLOW_ANY", "O_NOFOLLOW", (DARWIN, "-k", "below_a_link")),
 ]  # fmt: skip
 
 
