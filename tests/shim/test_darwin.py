@@ -6,14 +6,13 @@ import ctypes
 import errno
 import socket
 import subprocess
-import sys
 from pathlib import Path
 
 import darwin
 import pytest
 from darwin import ALICE, ASKING, LIE, LISTENING, STAFF, Ids, Kernel, Sent, Socket
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="on a Mac the real one is tested: tests/root")
+pytestmark = pytest.mark.linux("the linker's --wrap; on a Mac tests/root has the real helper")
 
 CODES = {0, *range(64, 73)}
 ROOT, BOB, WHEEL = 0, 502, 0
