@@ -23,7 +23,7 @@ CONTRACT, FAULTS, HOSTILE = (
     "tests/root/test_hostile.py",
 )
 PRIVILEGE, PURE, STREAM = "tests/root/test_privilege.py", "tests/shim/test_pure.py", "tests/shim/test_stream.py"
-DARWIN = "tests/shim/test_darwin.py"
+DARWIN, FDPASS = "tests/shim/test_darwin.py", "tests/test_fdpass_darwin.py"
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,8 @@ MUTANTS = [
     Mutant(13, "a drop that failed is a lack of privilege", "os_darwin.c", "        errno = EIO;\n", "", (DARWIN, "-k", "given_up")),
     Mutant(13, "it leaves before the answer", "main.c", "    do\n        got = read(STDIN_FILENO, &byte, 1);\n    while (got < 0 && errno == EINTR);", "    got = 1;", (DARWIN, "-k", "order")),
     Mutant(14, "a link above the folder", "os_darwin.c", "O_NOFOLLOW_ANY", "O_NOFOLLOW", (DARWIN, "-k", "below_a_link")),
+    Mutant(13, "what comes stays open over an exec", "../fdpass.c", "MSG_CMSG_CLOEXEC == 0 && i < count", "0 && i < count", (FDPASS, "-k", "close_on_exec")),
+    Mutant(13, "what came before a failure stays open", "../fdpass.c", "return refuse(came, count, errno);", "return -1;", (FDPASS, "-k", "closes_all")),
 ]  # fmt: skip
 
 

@@ -231,7 +231,7 @@ def test_uninstall_leaves_nothing() -> None:
     assert (done.returncode, done.stdout) == (0, "nothing is installed: nothing to do\n")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="file capabilities are Linux's")
+@pytest.mark.linux("file capabilities")
 def test_a_file_capability_instead_of_the_bit_and_back(alice: int) -> None:
     assert setup("--file-capability").returncode == 0
     assert facts(SHIM) == (0, 0, "0o755")
