@@ -10,6 +10,9 @@
 
 const char os_policy_folder[] = "/private/etc/locald";
 const int os_nofollow = O_NOFOLLOW_ANY;
+/* XNU's getsockopt(2) does not know SO_ACCEPTCONN.  struct tcp_connection_info begins with the state, and of a listener
+ * that is TCPS_LISTEN, 1, and three bytes of 0. */
+const int os_listen_level = IPPROTO_TCP, os_listen_option = TCP_CONNECTION_INFO;
 
 int os_drop(void)
 {
@@ -31,13 +34,9 @@ int os_bind(int fd, const struct sockaddr *address, socklen_t size)
         return -1;
     /* Whatever came of it, root goes now, for good.  os_renounce() ends with a call that must fail and sets errno; what
      * is to be told is why bind() failed, or with EIO, which bind() has no use for, that root could not be given up. */
-    const int result = bind(fd, address, size), why = errno;
-    if (os_renounce() != 0) {
-        errno = EIO;
-        return -1;
-    }
-    errno = why;
-    return result;
+    const int result = bind(fd, address, size), why = errno, gone = os_renounce() == 0;
+    errno = gone ? why : EIO;
+    return gone ? result : -1;
 }
 
 int os_renounce(void)
@@ -63,14 +62,4 @@ int os_peer(int fd, uid_t *uid)
     gid_t group;
 
     return getpeereid(fd, uid, &group); /* ENOTCONN of a listener */
-}
-
-int os_listens(int fd)
-{
-    enum { LISTEN = 1 }; /* TCPS_LISTEN of netinet/tcp_fsm.h */
-    struct tcp_connection_info info = {.tcpi_state = 0};
-    socklen_t size = sizeof info;
-
-    /* XNU's getsockopt(2) does not know SO_ACCEPTCONN. */
-    return getsockopt(fd, IPPROTO_TCP, TCP_CONNECTION_INFO, &info, &size) == 0 && info.tcpi_state == LISTEN;
 }

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdint.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 
@@ -13,10 +12,5 @@
 #define O_NOFOLLOW_ANY 0x20000000
 #define SO_NOSIGPIPE 0x1022
 #define TCP_CONNECTION_INFO 0x106
-
-struct tcp_connection_info {
-    uint8_t tcpi_state;
-    uint8_t more[111];
-};
 
 int getpeereid(int fd, uid_t *uid, gid_t *gid);
