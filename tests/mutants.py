@@ -109,7 +109,7 @@ MUTANTS = [
     Mutant(13, "the group of the file stays", "os_darwin.c", "if (setegid(gid) != 0 || seteuid", "if (seteuid", (DARWIN, "-k", "group_that_the_file_gave")),
     Mutant(13, "why bind failed is forgotten", "os_darwin.c", "    errno = gone ? why : EIO;", "    (void)why;", (DARWIN, "-k", "why_bind_failed")),
     Mutant(13, "a drop that failed is a lack of privilege", "os_darwin.c", "    errno = gone ? why : EIO;", "    errno = gone ? why : errno;", (DARWIN, "-k", "given_up")),
-    Mutant(13, "it leaves before the answer", "main.c", "    do\n        got = read(STDIN_FILENO, &byte, 1);\n    while (got < 0 && errno == EINTR);", "    got = 1;", (DARWIN, "-k", "order")),
+    Mutant(13, "it leaves before the answer", "main.c", "return read(STDIN_FILENO, &byte, 1) == 1 && byte == PROTOCOL ? GRANTED : PEER_GONE;", "return GRANTED;", (DARWIN, "-k", "order")),
     Mutant(14, "a link above the folder", "os_darwin.c", "O_NOFOLLOW_ANY", "O_NOFOLLOW", (DARWIN, "-k", "below_a_link")),
     Mutant(13, "what comes stays open over an exec", "../fdpass.c", "MSG_CMSG_CLOEXEC == 0 && i < count", "0 && i < count", (FDPASS, "-k", "close_on_exec")),
     Mutant(13, "what came before a failure stays open", "../fdpass.c", "return refuse(came, count, errno);", "return -1;", (FDPASS, "-k", "closes_all")),
