@@ -179,10 +179,18 @@ def _is_the_one(listener: socket.socket, port: int, address: str, family: int) -
             listener.family == family
             and listener.type == socket.SOCK_STREAM
             and listener.getsockname()[:2] == (address, port)
-            and listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) != 0
+            and _listens(listener)
         )
     except OSError:
         return False
+
+
+def _listens(listener: socket.socket) -> bool:
+    if sys.platform == "darwin":
+        # XNU's getsockopt(2) does not know SO_ACCEPTCONN; struct tcp_connection_info begins with the state.
+        tcp_connection_info, tcps_listen = 0x106, 1
+        return listener.getsockopt(socket.IPPROTO_TCP, tcp_connection_info, 1) == bytes([tcps_listen])
+    return listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) != 0
 
 
 def _acknowledge(ours: socket.socket) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import sys
 from pathlib import Path
 
 import pure
@@ -22,15 +23,29 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Privileged tests run in the namespace that tests/namespace.py makes, and nowhere else."""
-    if os.environ.get("LOCALD_TEST_NAMESPACE") == "1" and os.getuid() == 0:
-        return
+    """Elsewhere than on Linux, what says that it is Linux's is skipped; and so are privileged tests without their place."""
     reason = "needs root in a namespace of its own: run `make test` as root or with a sudo that asks nothing"
     for item in items:
-        if item.nodeid.startswith(PRIVILEGED):
+        linux = item.get_closest_marker("linux")
+        if linux and sys.platform != "linux":
+            item.add_marker(pytest.mark.skip(reason=f"only on Linux: {linux.args[0]}"))
+        elif item.nodeid.startswith(PRIVILEGED) and not has_place(item.nodeid):
             if os.environ.get("CI"):
                 raise pytest.UsageError(f"in CI nothing is skipped, and {item.nodeid} {reason}")
             item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def has_place(test: str) -> bool:
+    """Privileged tests run in the namespace that tests/namespace.py makes.
+
+    macOS has none: there those of tests/root may install the real helper on the machine itself, where it is said that
+    the machine is thrown away.
+    """
+    if os.getuid() != 0:
+        return False
+    if sys.platform == "darwin":
+        return os.environ.get("LOCALD_TEST_MACHINE") == "throwaway" and test.startswith("tests/root/")
+    return os.environ.get("LOCALD_TEST_NAMESPACE") == "1"
 
 
 @pytest.fixture(scope="session")

@@ -23,6 +23,7 @@ CONTRACT, FAULTS, HOSTILE = (
     "tests/root/test_hostile.py",
 )
 PRIVILEGE, PURE, STREAM = "tests/root/test_privilege.py", "tests/shim/test_pure.py", "tests/shim/test_stream.py"
+DARWIN, FDPASS = "tests/shim/test_darwin.py", "tests/test_fdpass_darwin.py"
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,8 @@ MUTANTS = [
     Mutant(6, "a policy on a low descriptor", "policyfile.c", "if (folder <= STDERR_FILENO || ", "if (", (HOSTILE, "-k", "low_descriptor")),
     Mutant(7, "an argument is printed", "main.c", "        leave(USAGE);", "        (void)!write(2, argv[1], strlen(argv[1])), leave(USAGE);", (HOSTILE, "-k", "says_only")),
     Mutant(8, "any family", "sockets.c", " || name.sun_family != AF_UNIX", "", (STREAM,)),
-    Mutant(8, "any type", "sockets.c", "option_is(fd, SO_TYPE, SOCK_STREAM) && ", "", (STREAM,)),
-    Mutant(8, "a listener", "sockets.c", "option_is(fd, SO_ACCEPTCONN, 0) && os_peer", "os_peer", (STREAM,)),
+    Mutant(8, "any type", "sockets.c", "option_is(fd, SOL_SOCKET, SO_TYPE, SOCK_STREAM) && ", "", (STREAM,)),
+    Mutant(8, "a listener", "os_linux.c", " || listens != 0", "", (PURE, "-k", "unconnected")),
     Mutant(8, "anybody's", "sockets.c", " && peer == uid;", " && peer != 4294967294u;", (CONTRACT, "-k", "stream_of_the_users")),
     Mutant(8, "not connected", "os_linux.c", " || peer.pid == 0", "", (PURE, "-k", "unconnected")),
     Mutant(9, "the bounding set stays", "os_linux.c", "        drop_bounding_set();", "        (void)drop_bounding_set;", (PRIVILEGE,)),
@@ -74,7 +75,7 @@ MUTANTS = [
     Mutant(12, "both families", "sockets.c", "if (family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) != 0)", "if (0)", (CONTRACT, "-k", "wildcard")),
     Mutant(12, "a mapped address", "request.c", " && memcmp(out->bytes, mapped, sizeof mapped) != 0 ? 0 : -1;", " && mapped[0] == 0 ? 0 : -1;", (CONTRACT, "-k", "canonical_form")),
     Mutant(12, "it does not listen", "sockets.c", " || listen(fd, BACKLOG) != 0", "", (CONTRACT, "-k", "granted_port")),
-    Mutant(12, "the listener is not proven", "sockets.c", "return listens_on(fd, &name, size) ? GRANTED : SYSTEM;", "return listens_on(fd, &name, size) >= 0 ? GRANTED : SYSTEM;", (FAULTS, "-k", "retval")),
+    Mutant(12, "the listener is not proven", "sockets.c", "return is_named(fd, &name, size) && option_is(fd, os_listen_level, os_listen_option, 1) ? GRANTED : SYSTEM;", "return GRANTED;", (FAULTS, "-k", "retval")),
     Mutant(14, "a link for a policy", "policyfile.c", 'return openat(folder, "ports", flags | O_NOFOLLOW);', 'return openat(folder, "ports", flags);', (CONTRACT, "-k", "regular_own")),
     Mutant(14, "a link for the folder", "policyfile.c", "flags | O_DIRECTORY | os_nofollow", "flags | O_DIRECTORY", (CONTRACT, "-k", "folder_that_is_a_link")),
     Mutant(14, "anybody's policy", "policyfile.c", "seen->st_uid == 0 && ", "", (CONTRACT, "-k", "regular_own")),
@@ -91,6 +92,27 @@ MUTANTS = [
     Mutant(15, "no filter", "os_linux.c", "return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter, 0, 0);", "return filter.len == 0;", (PRIVILEGE,)),
     Mutant(15, "what is not allowed only fails", "os_linux.c", "        ALLOW(SYS_rt_sigreturn),\n        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),", "        ALLOW(SYS_rt_sigreturn),\n        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO),", (PRIVILEGE,)),
     Mutant(15, "any architecture", "os_linux.c", "BPF_K, ARCH, 1, 0)", "BPF_K, ARCH, 1, 1)", (PRIVILEGE, "-k", "architecture")),
+    # The helper for macOS, over a fake of XNU.
+    Mutant(4, "root is served on macOS", "os_darwin.c", "const int power = uid != 0 && geteuid() == 0;", "const int power = geteuid() == 0;", (DARWIN, "-k", "without_power")),
+    Mutant(4, "a group stays without power", "os_darwin.c", "setregid(gid, gid) == 0", "setgid(gid) == 0", (DARWIN, "-k", "without_power")),
+    Mutant(4, "an id stays without power", "os_darwin.c", "setreuid(uid, uid) == 0", "setuid(uid) == 0", (DARWIN, "-k", "without_power")),
+    Mutant(10, "seteuid is believed", "os_darwin.c", " || geteuid() != uid || getegid() != gid)\n        return -1;\n    if (power)", ")\n        return -1;\n    if (power)", (DARWIN, "-k", "lie")),
+    Mutant(10, "setuid is believed", "os_darwin.c", "    if (getuid() != uid || geteuid() != uid || getgid() != gid || getegid() != gid)\n        return -1;\n    return seteuid(0) == 0 ? -1 : 0;", "    return 0;", (DARWIN, "-k", "did_not_happen")),
+    Mutant(10, "the saved id is not proven gone", "os_darwin.c", "return seteuid(0) == 0 ? -1 : 0;", "return 0;", (DARWIN, "-k", "saved_id_that_stays")),
+    Mutant(12, "a socket of root's on macOS", "sockets.c", "    const int fd = socket(family, SOCK_STREAM, 0);", "    (void)!seteuid(0);\n    const int fd = socket(family, SOCK_STREAM, 0);\n    (void)!seteuid(getuid());", (DARWIN, "-k", "order")),
+    Mutant(12, "the listener is not proven on macOS", "sockets.c", " && option_is(fd, os_listen_level, os_listen_option, 1)", "", (DARWIN, "-k", "lie")),
+    Mutant(13, "root is not set aside", "os_darwin.c", "seteuid(uid) != 0 || geteuid() != uid || ", "", (DARWIN, "-k", "order")),
+    Mutant(13, "root is not taken up for the bind", "os_darwin.c", "    if (seteuid(0) != 0)\n        return -1;\n", "", (DARWIN, "-k", "order")),
+    Mutant(13, "root stays for what follows the bind", "os_darwin.c", "gone = os_renounce() == 0", "gone = 1", (DARWIN, "-k", "order")),
+    Mutant(13, "root is set aside, not given up", "os_darwin.c", "setuid(uid) != 0)))", "seteuid(uid) != 0)))", (DARWIN, "-k", "order")),
+    Mutant(13, "the user goes before the group", "os_darwin.c", "(setgid(gid) != 0 || setuid(uid) != 0)", "(setuid(uid) != 0 || setgid(gid) != 0)", (DARWIN, "-k", "group_that_the_file_gave")),
+    Mutant(13, "the group of the file stays", "os_darwin.c", "if (setegid(gid) != 0 || seteuid", "if (seteuid", (DARWIN, "-k", "group_that_the_file_gave")),
+    Mutant(13, "why bind failed is forgotten", "os_darwin.c", "    errno = gone ? why : EIO;", "    (void)why;", (DARWIN, "-k", "why_bind_failed")),
+    Mutant(13, "a drop that failed is a lack of privilege", "os_darwin.c", "    errno = gone ? why : EIO;", "    errno = gone ? why : errno;", (DARWIN, "-k", "given_up")),
+    Mutant(13, "it leaves before the answer", "main.c", "return read(STDIN_FILENO, &byte, 1) == 1 && byte == PROTOCOL ? GRANTED : PEER_GONE;", "return GRANTED;", (DARWIN, "-k", "order")),
+    Mutant(14, "a link above the folder", "os_darwin.c", "O_NOFOLLOW_ANY", "O_NOFOLLOW", (DARWIN, "-k", "below_a_link")),
+    Mutant(13, "what comes stays open over an exec", "../fdpass.c", "MSG_CMSG_CLOEXEC == 0 && i < count", "0 && i < count", (FDPASS, "-k", "close_on_exec")),
+    Mutant(13, "what came before a failure stays open", "../fdpass.c", "return refuse(came, count, errno);", "return -1;", (FDPASS, "-k", "closes_all")),
 ]  # fmt: skip
 
 

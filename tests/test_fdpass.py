@@ -102,7 +102,7 @@ def test_more_descriptors_than_allowed_are_all_closed(
     assert open_fds() == before
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="SO_PASSCRED is Linux's")
+@pytest.mark.linux("SO_PASSCRED is Linux's")
 def test_a_control_message_of_another_kind_is_refused(pair: tuple[socket.socket, socket.socket], file: int) -> None:
     pair[1].setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
     raw_send(pair[0], [file])
@@ -113,7 +113,7 @@ def test_a_control_message_of_another_kind_is_refused(pair: tuple[socket.socket,
     assert open_fds() == before
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="XNU's AF_UNIX has no SOCK_SEQPACKET")
+@pytest.mark.linux("XNU's AF_UNIX has no SOCK_SEQPACKET")
 def test_a_truncated_message_is_refused(file: int) -> None:
     left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with left, right:
@@ -125,7 +125,7 @@ def test_a_truncated_message_is_refused(file: int) -> None:
         assert open_fds() == before
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="counts descriptors in /proc")
+@pytest.mark.linux("counts descriptors in /proc")
 def test_running_out_of_descriptors_while_receiving_leaves_none(
     pair: tuple[socket.socket, socket.socket], file: int
 ) -> None:

@@ -27,6 +27,7 @@
 
 const char os_policy_folder[] = "/etc/locald";
 const int os_nofollow = O_NOFOLLOW;
+const int os_listen_level = SOL_SOCKET, os_listen_option = SO_ACCEPTCONN;
 
 enum { BIND_ONLY = 1 << CAP_NET_BIND_SERVICE, SETPCAP = 1 << CAP_SETPCAP };
 
@@ -132,10 +133,12 @@ int os_confine(void)
 int os_peer(int fd, uid_t *uid)
 {
     struct ucred peer = {.pid = 0};
-    socklen_t size = sizeof peer;
+    int listens = -1;
+    socklen_t size = sizeof peer, length = sizeof listens;
 
-    /* Of a socket that is not connected: pid 0 and uid (uid_t)-1. */
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 || peer.pid == 0)
+    /* Of a listener: who called listen(2).  Of a socket that is not connected: pid 0 and uid (uid_t)-1. */
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &length) != 0 || listens != 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 || peer.pid == 0)
         return -1;
     *uid = peer.uid;
     return 0;

@@ -16,23 +16,23 @@
 enum { BACKLOG = 4096 }; /* the system cuts it down to its own limit */
 
 /* What the system fills in starts as what no check accepts: then even a call that lies about its success opens nothing. */
-static int option_is(int fd, int option, int wanted)
+static int option_is(int fd, int level, int option, int wanted)
 {
     int value = -1;
     socklen_t size = sizeof value;
 
-    return getsockopt(fd, SOL_SOCKET, option, &value, &size) == 0 && value == wanted;
+    return getsockopt(fd, level, option, &value, &size) == 0 && value == wanted;
 }
 
 int stream_is_of(int fd, uid_t uid)
 {
     struct sockaddr_un name = {.sun_family = AF_UNSPEC};
     socklen_t size = sizeof name;
-    uid_t peer;
+    uid_t peer = (uid_t)-1;
 
     if (getsockname(fd, (struct sockaddr *)&name, &size) != 0 || name.sun_family != AF_UNIX)
         return 0;
-    return option_is(fd, SO_TYPE, SOCK_STREAM) && option_is(fd, SO_ACCEPTCONN, 0) && os_peer(fd, &peer) == 0 && peer == uid;
+    return option_is(fd, SOL_SOCKET, SO_TYPE, SOCK_STREAM) && os_peer(fd, &peer) == 0 && peer == uid;
 }
 
 static enum code code_of(int number)
@@ -67,8 +67,8 @@ static socklen_t name_of(const struct request *request, union name *out)
     return sizeof out->in6;
 }
 
-/* Whether the socket listens on that name and no other. */
-static int listens_on(int fd, const union name *wanted, socklen_t size)
+/* Whether the socket has that name and no other. */
+static int is_named(int fd, const union name *wanted, socklen_t size)
 {
     union name name = {.any = {.sa_family = AF_UNSPEC}};
 
@@ -76,7 +76,7 @@ static int listens_on(int fd, const union name *wanted, socklen_t size)
         return 0;
     /* The port and all that follows it; before it, BSD has a length where Linux has half of the family. */
     const size_t skip = offsetof(struct sockaddr_in, sin_port);
-    return memcmp((char *)&name + skip, (const char *)wanted + skip, size - skip) == 0 && option_is(fd, SO_ACCEPTCONN, 1);
+    return memcmp((char *)&name + skip, (const char *)wanted + skip, size - skip) == 0;
 }
 
 enum code listener_open(const struct request *request, int *out)
@@ -95,5 +95,5 @@ enum code listener_open(const struct request *request, int *out)
     if (os_bind(fd, &name.any, size) != 0 || listen(fd, BACKLOG) != 0)
         return code_of(errno);
     *out = fd;
-    return listens_on(fd, &name, size) ? GRANTED : SYSTEM;
+    return is_named(fd, &name, size) && option_is(fd, os_listen_level, os_listen_option, 1) ? GRANTED : SYSTEM;
 }

@@ -54,4 +54,5 @@ def wipe() -> None:
         for each in (path, path + ".new"):
             Path(each).unlink(missing_ok=True)
     for folder in (Path(SHIM).parent.parent, Path(POLICY).parent):
+        folder.mkdir(exist_ok=True)  # on macOS --uninstall takes the policy's away
         folder.chmod(0o755)

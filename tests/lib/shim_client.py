@@ -38,11 +38,17 @@ def look(fd: int) -> dict[str, object]:
     sock = socket.socket(fileno=fd)
     return {
         "name": list(sock.getsockname()[:2]),
-        "listening": sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN),
+        "listening": listens(sock),
         "stream": sock.type == socket.SOCK_STREAM,
         "reuse port": sock.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT),
         "v6 only": sock.family == socket.AF_INET6 and bool(sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)),
     }
+
+
+def listens(sock: socket.socket) -> bool:
+    if sys.platform == "darwin":  # which has no SO_ACCEPTCONN: TCP_CONNECTION_INFO, TCPS_LISTEN
+        return sock.getsockopt(socket.IPPROTO_TCP, 0x106, 1) == b"\1"
+    return bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
 
 
 if __name__ == "__main__":

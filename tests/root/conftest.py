@@ -16,6 +16,26 @@ from locald import __version__
 from locald.paths import POLICY, SHIM
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_folders() -> Iterator[None]:
+    """As in the namespace, there is no helper's folder and there is a policy's.
+
+    On macOS the first is the system's, with helpers of others in it: while these tests run it has another name.
+    """
+    if sys.platform == "linux":
+        yield
+        return
+    folder, aside = Path(SHIM).parent, Path(SHIM).parent.with_suffix(".before-tests-of-locald")
+    if folder.exists():
+        folder.rename(aside)
+    Path(POLICY).parent.mkdir(mode=0o755, exist_ok=True)
+    yield
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(Path(POLICY).parent)
+    if aside.exists():
+        aside.rename(folder)
+
+
 @pytest.fixture(scope="session")
 def alice() -> int:
     """A uid without an account: what matters is the number."""

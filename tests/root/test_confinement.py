@@ -20,6 +20,8 @@ import pytest
 import strace
 from caller import CLIENT, call, file_capabilities, pair_of, refused
 
+pytestmark = pytest.mark.linux("AppArmor, file capabilities, strace")
+
 ACCESS = {"O_RDONLY": "r", "O_WRONLY": "w", "O_RDWR": "rw"}
 # Lines of strace -y, which writes the path of a descriptor behind it in angle brackets.
 OPEN = re.compile(r'\bopen(?:at)?\((?:\S+, )?"([^"]+)", (O_\w+).*\) += (?:-1 |\d+<(.+)>)')

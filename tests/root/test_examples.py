@@ -7,7 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from caller import is_free
+
+pytestmark = pytest.mark.linux("the place of the helper that the manual names")
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/man/locald-shim.8"
 

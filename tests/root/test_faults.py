@@ -16,6 +16,8 @@ import pytest
 import strace
 from strace import Call
 
+pytestmark = pytest.mark.linux("strace")
+
 ARGUMENTS = ("bind", "80")
 FAULTS = ["error=EPERM", "error=EINTR", "error=ENOMEM", "error=EMFILE", "error=EIO", "retval=0", "signal=SIGKILL"]
 

@@ -22,6 +22,8 @@ import strace
 from caller import file_capabilities, is_free, pair_of
 from pure import in_child
 
+pytestmark = pytest.mark.linux("strace, ptrace, user namespaces")
+
 SWARM = Path(strace.__file__).with_name("swarm.py")
 READ = ptrace.numbers("read")["read"]
 VECTORS = int(os.environ.get("LOCALD_ATTACK_VECTORS", "4000"))  # `make attack` has more

@@ -16,6 +16,8 @@ import pytest
 from caller import CLIENT, is_free, pair_of
 from ptrace import Stop
 
+pytestmark = pytest.mark.linux("ptrace and seccomp")
+
 NET_BIND_SERVICE = 1 << 10
 
 

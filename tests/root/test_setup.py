@@ -191,6 +191,7 @@ def test_a_policy_that_is_full_is_left_as_it_is() -> None:
     assert Path(POLICY).read_text() == full
 
 
+@pytest.mark.linux("tmpfs")
 @pytest.mark.parametrize(("options", "word"), [("size=16k", "space"), ("ro", "ead-only")])
 def test_a_disk_that_is_full_or_read_only_leaves_what_was(options: str, word: str) -> None:
     folder = os.path.dirname(SHIM)
@@ -230,7 +231,7 @@ def test_uninstall_leaves_nothing() -> None:
     assert (done.returncode, done.stdout) == (0, "nothing is installed: nothing to do\n")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="file capabilities are Linux's")
+@pytest.mark.linux("file capabilities")
 def test_a_file_capability_instead_of_the_bit_and_back(alice: int) -> None:
     assert setup("--file-capability").returncode == 0
     assert facts(SHIM) == (0, 0, "0o755")
@@ -347,7 +348,10 @@ def put(path: str, data: bytes) -> None:
     Path(path).chmod(mode)
 
 
-@pytest.mark.parametrize("spoiled", SPOILED)
+@pytest.mark.parametrize(
+    "spoiled",
+    [pytest.param(name, marks=pytest.mark.linux("bind mounts") if "mount" in name else ()) for name in SPOILED],
+)
 def test_a_check_names_what_is_off_and_setup_mends_it(spoiled: str) -> None:
     setup()
     SPOILED[spoiled]()

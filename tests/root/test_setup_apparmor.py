@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from locald_setup import PROFILE, facts, setup, wipe
 
 from locald.paths import SHIM
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="AppArmor is Linux's")
+pytestmark = pytest.mark.linux("AppArmor")
 
 PARSER = Path("/usr/sbin/apparmor_parser")
 SECURITY = Path("/sys/kernel/security")

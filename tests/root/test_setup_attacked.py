@@ -16,6 +16,8 @@ from locald_setup import GRANTS, PROFILE, PROGRAM, facts, setup, wipe
 
 from locald.paths import POLICY, SHIM
 
+pytestmark = pytest.mark.linux("strace")
+
 CHANGES = (
     "fchmod fchown chmod chown lchown fsync fsetxattr setxattr mkdir mkdirat rename renameat renameat2 rmdir "
     "unlink unlinkat write ftruncate link linkat symlinkat"

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from caller import CLIENT, acting_as, call, is_free, pair_of, refused, run
 
@@ -51,6 +52,7 @@ def test_the_address_is_loopback_by_default(shim: Path, granted: Path, alice: in
     assert call(shim, alice, "bind", "80")["sockets"][0]["name"] == ["127.0.0.1", 80]
 
 
+@pytest.mark.linux("/proc")
 def test_while_it_waits_it_has_no_power_left(shim: Path, granted: Path, alice: int) -> None:
     client = subprocess.Popen(
         [sys.executable, "-I", CLIENT, shim, "--withhold", "bind", "80"],
@@ -71,6 +73,19 @@ def test_while_it_waits_it_has_no_power_left(shim: Path, granted: Path, alice: i
         sockets = Path("/proc/net/tcp").read_text().splitlines()[1:]
         owners = [row.split()[7] for row in sockets if row.split()[1].endswith(":0050") and row.split()[3] == "0A"]
         assert owners == [str(alice)]
+        client.communicate("go on\n")
+
+
+def test_while_it_waits_all_its_ids_are_the_users(shim: Path, granted: Path, alice: int) -> None:
+    """Rules 9 and 13: real, effective and saved."""
+    client = subprocess.Popen(
+        [sys.executable, "-I", CLIENT, shim, "--withhold", "bind", "80"],
+        user=alice, group=alice, extra_groups=[], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd="/",
+    )  # fmt: skip
+    with client:
+        assert client.stdout is not None
+        process = psutil.Process(json.loads(client.stdout.readline())["pid"])
+        assert set(process.uids()) | set(process.gids()) == {alice}
         client.communicate("go on\n")
 
 
@@ -122,7 +137,8 @@ def test_standard_input_must_be_a_stream_of_the_users(
     file.touch()
     with file.open() as handle:
         check(handle)
-    for kind in (socket.SOCK_DGRAM, socket.SOCK_SEQPACKET):
+    kinds = [socket.SOCK_DGRAM, *([socket.SOCK_SEQPACKET] if sys.platform == "linux" else [])]  # which XNU has not
+    for kind in kinds:
         with pair_of(alice, kind) as (left, _):
             check(left)
     with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as tcp:
@@ -249,6 +265,7 @@ exec "$@"
 """
 
 
+@pytest.mark.linux("the folder is a mount, which a second namespace covers")
 def test_a_folder_that_is_a_link_is_refused(shim: Path, granted: Path, alice: int) -> None:
     elsewhere = Path("/etc/locald-elsewhere")
     shutil.copytree(granted.parent, elsewhere)
@@ -295,12 +312,14 @@ def test_without_the_setuid_bit_there_is_no_privilege(shim: Path, granted: Path,
     assert refused(shim, alice, "bind", "80") == 68
 
 
+@pytest.mark.linux("no_new_privs, user namespaces")
 def test_no_new_privs_and_a_user_namespace_take_the_privilege(powered: Path, granted: Path, alice: int) -> None:
     as_alice = ("setpriv", "--reuid", str(alice), "--regid", str(alice), "--clear-groups")
     assert refused(powered, alice, "bind", "80", prefix=(*as_alice, "--no-new-privs")) == 68
     assert refused(powered, alice, "bind", "80", prefix=(*as_alice, "unshare", "-Ur")) == 68
 
 
+@pytest.mark.linux("tmpfs")
 def test_a_nosuid_mount_takes_the_privilege(shim: Path, granted: Path, alice: int, tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "nosuid,mode=755", "tmpfs", tmp_path], check=True)
@@ -424,6 +443,7 @@ def test_an_environment_of_unsafe_variables_changes_nothing(shim: Path, granted:
     assert done.stdout == b""
 
 
+@pytest.mark.linux("ELF")
 def test_the_installed_helper_is_self_contained(built_shim: Path) -> None:
     text = subprocess.run(["readelf", "-ld", built_shim], capture_output=True, text=True, check=True).stdout
     assert "INTERP" not in text

@@ -15,7 +15,7 @@ from types import ModuleType
 import pytest
 from elftools.elf.elffile import ELFFile
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads ELF files")
+pytestmark = pytest.mark.linux("ELF")
 
 SIZE_LIMIT = 40_000  # bytes, of a release: DESIGN says small enough to read
 PF_X, PF_W = 1, 2
