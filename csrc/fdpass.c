@@ -20,7 +20,7 @@
  * drop what does not fit, XNU would leave it open and unseen. */
 union control {
     struct cmsghdr align;
-    unsigned char bytes[CMSG_SPACE(sizeof(int) * FDPASS_MAX)];
+    unsigned char bytes[CMSG_SPACE(sizeof(int) * FDPASS_ROOM)];
 };
 
 ssize_t fdpass_send(int sock, const void *data, size_t size, const int *fds, size_t nfds, int flags)
@@ -52,7 +52,7 @@ ssize_t fdpass_send(int sock, const void *data, size_t size, const int *fds, siz
 
 /* Without CMSG_NXTHDR, which leaves a length that is too long to the kernel's good will: each C library checks another
  * part of it, or none.  Here every read lies within msg_controllen, whatever the bytes are: see fuzz/prove. */
-int fdpass_collect(const struct msghdr *msg, int out[FDPASS_MAX], size_t *count)
+int fdpass_collect(const struct msghdr *msg, int out[FDPASS_ROOM], size_t *count)
 {
     const unsigned char *const bytes = msg->msg_control;
     const size_t size = msg->msg_controllen;
@@ -69,7 +69,7 @@ int fdpass_collect(const struct msghdr *msg, int out[FDPASS_MAX], size_t *count)
             verdict = EBADMSG; /* descriptors may still follow, and must be closed */
         else
             for (size_t i = data; i + sizeof(int) <= end; i += sizeof(int)) {
-                if (*count == FDPASS_MAX)
+                if (*count == FDPASS_ROOM)
                     return ETOOMANYREFS;
                 memcpy(&out[(*count)++], bytes + i, sizeof(int));
             }
@@ -91,12 +91,12 @@ ssize_t fdpass_recv(int sock, void *buf, size_t size, int *fds, size_t maxfds, s
     union control control;
     struct iovec iov = {.iov_base = buf, .iov_len = size};
     struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
-    int came[FDPASS_MAX];
+    int came[FDPASS_ROOM];
     size_t count;
 
     *nfds = 0;
     msg.msg_control = control.bytes;
-    msg.msg_controllen = CMSG_LEN(sizeof(int) * FDPASS_MAX);
+    msg.msg_controllen = CMSG_LEN(sizeof(int) * FDPASS_ROOM);
     ssize_t got = recvmsg(sock, &msg, flags | MSG_CMSG_CLOEXEC);
     if (got < 0)
         return -1;

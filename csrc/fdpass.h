@@ -6,7 +6,8 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
-enum { FDPASS_MAX = 253 }; /* descriptors in one message: SCM_MAX_FD of Linux */
+enum { FDPASS_MAX = 253 };  /* descriptors in one message: SCM_MAX_FD of Linux */
+enum { FDPASS_ROOM = 254 }; /* that may come all the same: XNU's sockargs() takes one more, and leaks what has no room */
 
 /* Sends size >= 1 bytes with nfds descriptors on the first.  Returns the bytes sent, or -1 and errno; EINTR is the
  * caller's to retry, who may have signals to handle first.  Never raises SIGPIPE. */
@@ -20,6 +21,6 @@ ssize_t fdpass_recv(int sock, void *buf, size_t size, int *fds, size_t maxfds, s
 
 /* Copies the descriptors of all control messages to out.  Returns 0, or the errno to report; *count is right in either
  * case, so that the caller can close them.  Pure. */
-int fdpass_collect(const struct msghdr *msg, int out[FDPASS_MAX], size_t *count);
+int fdpass_collect(const struct msghdr *msg, int out[FDPASS_ROOM], size_t *count);
 
 #endif

@@ -1,14 +1,16 @@
-"""make mutants: each rule of the helper broken once, to see its test fail.
+"""make mutants: each rule of the helper broken, in each way that somebody thought of, to see its test fail.
 
     python tests/mutants.py [WORD]      in the namespace of tests/namespace.py; only mutants with WORD in them
+    python tests/mutants.py --rules     the text of tests/root/RULES.md
 
-A mutant is the C with one piece of text replaced.  One that every named test passes has survived, which means that a
-rule has no test: that is an error.  tests/root/RULES.md has the rules and their tests.
+A mutant is the source with one piece of text replaced.  One that every named test passes has survived, which means that
+a rule has no test: that is an error.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,6 +26,26 @@ CONTRACT, FAULTS, HOSTILE = (
 )
 PRIVILEGE, PURE, STREAM = "tests/root/test_privilege.py", "tests/shim/test_pure.py", "tests/shim/test_stream.py"
 DARWIN, FDPASS = "tests/shim/test_darwin.py", "tests/test_fdpass_darwin.py"
+BIND, SETUP, ATTACKED = "tests/root/test_bind.py", "tests/root/test_setup.py", "tests/root/test_setup_attacked.py"
+
+RULES = {
+    1: "argc is looked at before argv",
+    2: "no environment, argv[0], locale, name service, syslog, heap or stdio",
+    3: "success is one byte and one descriptor, checked again by who receives it",
+    4: "root is refused; a lack of privilege has a code of its own",
+    5: "signals, timers and the mask are reset first; nothing is held that a kill could leave behind",
+    6: "a new descriptor of 2 or less is never used",
+    7: "only fixed strings go to inherited descriptors",
+    8: "standard input is a connected Unix stream of the caller's",
+    9: "Linux: all but one capability is dropped before anything is parsed",
+    10: "the drop is proven, and tried to be undone",
+    11: "never dumpable again",
+    12: "the socket is the user's, one family's, nobody shares it, and it listens before it is sent",
+    13: "macOS: root is set aside, taken up for bind() alone, given up for good",
+    14: "the policy is root's own file, read whole from one descriptor; any doubt denies",
+    15: "after the bind seccomp kills for anything but sending, reading and exiting",
+    16: "installed in a folder of root's alone: temporary name, owner, mode, sync, rename; the old one loses its power",
+}
 
 
 @dataclass(frozen=True)
@@ -92,6 +114,22 @@ MUTANTS = [
     Mutant(15, "no filter", "os_linux.c", "return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter, 0, 0);", "return filter.len == 0;", (PRIVILEGE,)),
     Mutant(15, "what is not allowed only fails", "os_linux.c", "        ALLOW(SYS_rt_sigreturn),\n        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),", "        ALLOW(SYS_rt_sigreturn),\n        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO),", (PRIVILEGE,)),
     Mutant(15, "any architecture", "os_linux.c", "BPF_K, ARCH, 1, 0)", "BPF_K, ARCH, 1, 1)", (PRIVILEGE, "-k", "architecture")),
+    # The receiving side, and setup: Python.
+    Mutant(3, "any socket will do", "locald/shim.py", "    if not _is_the_one(listener, port, address, family):", "    if False:", (BIND, "-k", "misbehaves")),
+    Mutant(3, "any byte will do", "locald/shim.py", "if data != bytes([PROTOCOL]) or listener is None:", "if listener is None:", (BIND, "-k", "misbehaves")),
+    Mutant(4, "the cause is not looked for", "locald/refusal.py", "            return no_privilege(_cause())", '            return no_privilege("unknown")', (BIND, "-k", "is_named")),
+    Mutant(16, "a folder that others may write", "locald/setup/files.py", "        if seen.st_mode & 0o022:", "        if False:", (SETUP, "-k", "others_may_write")),
+    Mutant(16, "a folder that is not root's", "locald/setup/files.py", "        if seen.st_uid != 0:\n            raise", "        if False:\n            raise", (SETUP, "-k", "others_may_write")),
+    Mutant(16, "a folder that is a link", "locald/setup/files.py", "        if not stat.S_ISDIR(seen.st_mode):", "        if False:", (SETUP, "-k", "is_a_link")),
+    Mutant(16, "whoever owns the temporary name", "locald/setup/files.py", "os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW", "os.O_CREAT | os.O_NOFOLLOW", (ATTACKED, "-k", "does_not_go")),
+    Mutant(16, "the mode before the owner", "locald/setup/files.py", "        os.fchown(fd, 0, 0)\n        os.fchmod(fd, mode)\n", "        os.fchmod(fd, mode)\n        os.fchown(fd, 0, 0)\n", (ATTACKED, "-k", "order")),
+    Mutant(16, "the folder's group", "locald/setup/files.py", "        os.fchown(fd, 0, 0)\n", "", (ATTACKED, "-k", "its_group_on")),
+    Mutant(16, "renamed before it is on disk", "locald/setup/files.py", "        os.fsync(fd)\n", "", (ATTACKED, "-k", "order")),
+    Mutant(16, "the umask decides", "locald/setup/files.py", "        os.fchmod(fd, mode)\n", "", (SETUP, "-k", "umask")),
+    Mutant(16, "written in place", "locald/setup/files.py", "_write(new, data, mode, capability, directory)", "_unlink(name, directory), _write(new, data, mode, capability, directory)", (ATTACKED, "-k", "killed_before_any_change and older")),
+    Mutant(16, "the old one keeps its power", "locald/setup/files.py", "        yield\n        if armed:\n            os.fchmod(fd, ROOT_ALONE)", "        yield", (ATTACKED, "-k", "holds_the_old")),
+    Mutant(16, "a second name keeps its power until the first goes", "locald/setup/files.py", "        if armed and seen.st_nlink > 1:", "        if False:", (ATTACKED, "-k", "second_name")),
+    Mutant(16, "not the program on record", "locald/setup/source.py", "    if recorded is not None and recorded != digest:", "    if False:", (SETUP, "-k", "on_record")),
     # The helper for macOS, over a fake of XNU.
     Mutant(4, "root is served on macOS", "os_darwin.c", "const int power = uid != 0 && geteuid() == 0;", "const int power = geteuid() == 0;", (DARWIN, "-k", "without_power")),
     Mutant(4, "a group stays without power", "os_darwin.c", "setregid(gid, gid) == 0", "setgid(gid) == 0", (DARWIN, "-k", "without_power")),
@@ -119,28 +157,37 @@ MUTANTS = [
 def main(word: str) -> int:
     chosen = [mutant for mutant in MUTANTS if word in f"{mutant.rule} {mutant.what}"]
     survivors = [mutant for mutant in chosen if survives(mutant)]
-    missing = {*range(1, 17)} - {mutant.rule for mutant in MUTANTS}
-    print(
-        f"\n{len(chosen)} mutants, {len(survivors)} survived; rules that are no C of this system's: {sorted(missing)}"
-    )
+    print(f"\n{len(chosen)} mutants, {len(survivors)} survived")
     return 1 if survivors else 0
+
+
+def place_of(mutant: Mutant) -> Path:
+    """Where the file is in a copy of the sources: names without a folder are the helper's."""
+    return (
+        Path(mutant.file) if mutant.file.startswith("locald/") else Path(os.path.normpath(f"csrc/shim/{mutant.file}"))
+    )
 
 
 def survives(mutant: Mutant) -> bool:
     with tempfile.TemporaryDirectory() as name:
         copy = Path(name)
-        shutil.copytree(ROOT / "csrc", copy / "csrc", ignore=shutil.ignore_patterns("__pycache__"))
-        file = copy / "csrc/shim" / mutant.file
+        for part in ("csrc", "locald"):
+            shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
+        file = copy / place_of(mutant)
         text = file.read_text()
         assert text.count(mutant.old) == 1, f"{mutant.file} does not have once: {mutant.old}"
         file.write_text(text.replace(mutant.old, mutant.new))
         copy.chmod(0o755)
+        environ = {**os.environ, "LOCALD_TEST_SOURCE": name}
+        if mutant.file.startswith("locald/"):
+            environ["PYTHONPATH"] = name
         done = subprocess.run(
             [sys.executable, "-P", "-m", "pytest", "-q", "-x", *mutant.tests], cwd=ROOT, capture_output=True, text=True,
-            env={**os.environ, "LOCALD_TEST_SOURCE": name}, check=False,
+            env=environ, check=False,
         )  # fmt: skip
-    # 1 is a test that failed, and a negative code a crash; anything else is no verdict.
+    # 1 is a test that failed, and a negative code a crash; anything else is no verdict, nor is C that does not compile.
     assert done.returncode in (0, 1) or done.returncode < 0, done.stdout
+    assert not re.search(r"\.[ch]:\d+:\d+: error: ", done.stdout), done.stdout
     failed = next(
         (line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))), f"exit {done.returncode}"
     )
@@ -148,5 +195,25 @@ def survives(mutant: Mutant) -> bool:
     return done.returncode == 0
 
 
+def rules() -> str:
+    """The rules, how each was broken, and the tests that noticed."""
+    lines = [
+        "# The rules of the helper, and what shows that they hold\n",
+        "Written by `python tests/mutants.py --rules`, from the list that `make mutants` runs: each row is a way in which",
+        "a rule was broken, and the tests that then failed.\n",
+    ]
+    for number, rule in RULES.items():
+        lines += [f"## {number}. {rule[0].upper()}{rule[1:]}\n", "| broken by | in | noticed by |", "|---|---|---|"]
+        for mutant in MUTANTS:
+            if mutant.rule == number:
+                tests = f"`{mutant.tests[0]}`" + (f", {' '.join(mutant.tests[2:])}" if mutant.tests[1:] else "")
+                lines.append(f"| {mutant.what} | `{place_of(mutant)}` | {tests} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
 if __name__ == "__main__":
-    sys.exit(main(" ".join(sys.argv[1:])))
+    if sys.argv[1:] == ["--rules"]:
+        print(rules(), end="")
+    else:
+        sys.exit(main(" ".join(sys.argv[1:])))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -66,3 +68,17 @@ def test_the_causes_that_the_page_on_confinement_names_are_the_clients() -> None
     assert named == {"no_new_privs", "user_namespace", "nosuid"}
     known = (ROOT / "locald/refusal.py").read_text()
     assert all(f'"{cause}"' in known for cause in named)
+
+
+def test_the_page_of_the_rules_is_what_make_mutants_runs() -> None:
+    spec = importlib.util.spec_from_file_location("locald_mutants", ROOT / "tests/mutants.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    page = (ROOT / "tests/root/RULES.md").read_text()
+    assert page == module.rules(), "python tests/mutants.py --rules > tests/root/RULES.md"
+    assert [*module.RULES] == [*range(1, 17)]
+    assert {mutant.rule for mutant in module.MUTANTS} == set(module.RULES)
+    for mutant in module.MUTANTS:
+        assert (ROOT / mutant.tests[0]).exists()

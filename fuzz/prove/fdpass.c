@@ -10,15 +10,15 @@ void prove(void)
 {
     enum { ROOM = sizeof(union control) };
     static unsigned char bytes[ROOM];
-    int out[FDPASS_MAX], verdict;
+    int out[FDPASS_ROOM], verdict;
     size_t count;
 
     Frama_C_make_unknown((char *)bytes, ROOM);
     const size_t size = Frama_C_size_t_interval(0, ROOM);
     //@ split size;
-    //@ widen_hints global:"all", FDPASS_MAX, ROOM;
+    //@ widen_hints global:"all", FDPASS_ROOM, ROOM;
     const struct msghdr msg = {.msg_control = bytes + (ROOM - size), .msg_controllen = size};
     verdict = fdpass_collect(&msg, out, &count);
     //@ check verdict == 0 || verdict == EBADMSG || verdict == ETOOMANYREFS;
-    //@ check count <= FDPASS_MAX;
+    //@ check count <= FDPASS_ROOM;
 }

@@ -6,8 +6,10 @@ helper.  Any one call can be made to fail, or to say that it was done when it wa
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import errno
+import os
 import re
 import socket
 import stat
@@ -39,12 +41,24 @@ def load(source_root: Path, folder: Path) -> ctypes.CDLL:
     names = ("main", "request", "policy", "policyfile", "sockets", "os_darwin")
     sources = [*(source_root / f"csrc/shim/{name}.c" for name in names), source_root / "csrc/fdpass.c"]
     calls = re.findall(r"^CALL\([a-z_]+, (\w+),", (LIB / "darwin.c").read_text(), re.MULTILINE)
+    measured = os.environ.get("LOCALD_COVERAGE")  # the folder of tests/coverage.py
+    cc = ["clang", "-fprofile-instr-generate", "-fcoverage-mapping", LIB / "counters.c"] if measured else CC
     subprocess.run(
-        [*CC, *FLAGS, "-U_FORTIFY_SOURCE", "-include", LIB / "darwin.h", "-Dmain=shim_main", "-shared", "-fPIC",
+        [*cc, *FLAGS, "-U_FORTIFY_SOURCE", "-include", LIB / "darwin.h", "-Dmain=shim_main", "-shared", "-fPIC",
          *sources, LIB / "darwin.c", *(f"-Wl,--wrap={name}" for name in calls), "-o", out],
         check=True,
     )  # fmt: skip
-    return ctypes.CDLL(str(out))
+    library = ctypes.CDLL(str(out))
+    if measured:
+        atexit.register(write_counters, library, Path(measured))
+    return library
+
+
+def write_counters(library: ctypes.CDLL, folder: Path) -> None:
+    library.counters_size.restype = ctypes.c_uint64
+    counters = ctypes.create_string_buffer(library.counters_size())
+    assert library.counters_write(counters) == 0
+    (folder / "darwin.profraw").write_bytes(counters.raw)
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ def collect(library: ctypes.CDLL, control: bytes) -> tuple[int, list[int]]:
     """The errno and the descriptors that the walk over a control buffer yields."""
     buffer = ctypes.create_string_buffer(control, max(1, len(control)))
     message = Msghdr(control=ctypes.addressof(buffer), controllen=len(control))
-    out, count = (ctypes.c_int * 253)(), ctypes.c_size_t()
+    out, count = (ctypes.c_int * 254)(), ctypes.c_size_t()
     status = library.fdpass_collect(ctypes.byref(message), out, ctypes.byref(count))
     return status, list(out[: count.value])
 

@@ -10,7 +10,7 @@ import socket
 import struct
 
 GRANTED, BAD_POLICY, DENIED = 0, 66, 67
-FDPASS_MAX = 253
+FDPASS_ROOM = 254
 
 NUMBER = re.compile(rb"0|[1-9][0-9]{0,9}")
 LINE = re.compile(rb"([0-9]+) ([0-9a-f:.]+) ([0-9]+)")
@@ -82,8 +82,8 @@ def collect(control: bytes) -> tuple[int, list[int]]:
             return errno.EBADMSG, found
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
             found += struct.unpack(f"={(length - 16) // 4}i", control[16 : 16 + (length - 16) // 4 * 4])
-            if len(found) > FDPASS_MAX:
-                return errno.ETOOMANYREFS, found[:FDPASS_MAX]
+            if len(found) > FDPASS_ROOM:
+                return errno.ETOOMANYREFS, found[:FDPASS_ROOM]
         else:
             status = errno.EBADMSG
         control = control[(length + 7) // 8 * 8 :]

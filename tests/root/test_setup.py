@@ -247,12 +247,13 @@ def test_a_file_capability_instead_of_the_bit_and_back(alice: int) -> None:
     assert "security.capability" not in os.listxattr(SHIM)
 
 
-def test_a_program_that_is_not_the_one_on_record_is_not_installed(alice: int, tmp_path: Path) -> None:
+def test_a_program_that_is_not_the_one_on_record_is_not_installed(
+    alice: int, tmp_path: Path, source_root: Path
+) -> None:
     """A copy of the installation whose program was changed by one byte; without root it is found before sudo is named."""
     prefix = tmp_path / "prefix"
-    source = Path(__file__).parents[2]
     skip = shutil.ignore_patterns("__pycache__", "*.so", "*.c")
-    shutil.copytree(source / "locald", prefix / "lib/python/site-packages/locald", ignore=skip)
+    shutil.copytree(source_root / "locald", prefix / "lib/python/site-packages/locald", ignore=skip)
     (prefix / "bin").mkdir()
     program = prefix / "bin/locald-shim"
     program.write_bytes(PROGRAM.read_bytes())

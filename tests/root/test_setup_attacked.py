@@ -143,6 +143,16 @@ def test_a_second_name_loses_its_power_before_the_first_goes(arguments: tuple[st
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
 
 
+@pytest.mark.parametrize("arguments", [(), ("--uninstall",)], ids=["replaced", "removed"])
+def test_who_holds_the_old_helper_open_holds_nothing(arguments: tuple[str, ...]) -> None:
+    """A file can be started by a descriptor of it, long after its last name has gone: fexecve(3)."""
+    older()
+    fd = os.open(SHIM, os.O_RDONLY)
+    assert setup(*arguments).returncode == 0
+    assert stat.S_IMODE(os.fstat(fd).st_mode) == 0o600
+    os.close(fd)
+
+
 def test_a_link_for_the_temporary_file_is_not_followed(tmp_path: Path) -> None:
     """Only root can put it there; but what root was talked into must not make a setuid file elsewhere."""
     Path(SHIM).parent.mkdir(mode=0o755)

@@ -146,6 +146,27 @@ def test_a_fault_at_any_call_gives_one_good_listener_or_none(mac: ctypes.CDLL, f
     assert fault == LIE or refused >= {"setegid", "setgid"}
 
 
+@pytest.mark.parametrize("fault", [errno.EPERM, LIE], ids=["fails", "lie"])
+def test_without_power_a_drop_that_cannot_be_proven_is_71(mac: ctypes.CDLL, fault: int) -> None:
+    """Of a helper that is setgid and no more: what the file gave must go, and be seen to have gone."""
+    start = {"uid": Ids(ALICE, ALICE, ALICE), "gid": Ids(STAFF, WHEEL, WHEEL)}
+    good = Kernel(**start).run(mac, "bind", "80")
+    assert good.code == 68
+    drop = next(at for at, call in enumerate(good.calls) if call.name == "setregid")
+    codes = {}
+    for at in range(drop, drop + 4):
+        run = Kernel(**start, faults={at: fault}).run(mac, "bind", "80")
+        assert run.sent == []
+        codes[good.calls[at].name] = run.code
+    assert [*codes] == ["setregid", "setreuid", "geteuid", "getegid"]
+    if (
+        fault == LIE
+    ):  # there is no call for the saved ids, so that the first two are believed; the uids were the caller's
+        assert [codes["geteuid"], codes["getegid"]] == [71, 71]
+    else:
+        assert [codes["setregid"], codes["setreuid"]] == [71, 71]
+
+
 def outcome(run: Kernel) -> tuple[int, int | None]:
     assert verdict(run) == ""
     return len(run.sent), run.code

@@ -95,8 +95,8 @@ FDS = array.array("i", [7, 8, 9]).tobytes()
         (cmsg(1, 1, FDS, length=1 << 40), 74, []),  # longer than what came: none of it is believed
         (cmsg(1, 1, FDS) + cmsg(1, 1, FDS, length=64), 74, [7, 8, 9]),
         (cmsg(0, 1, FDS, length=(1 << 64) - 1), 74, []),  # rounded up it is 0: the next message would be this one
-        (cmsg(1, 1, bytes(4 * 253)), 0, [0] * 253),
-        (cmsg(1, 1, bytes(4 * 254)), 109, [0] * 253),  # ETOOMANYREFS
+        (cmsg(1, 1, bytes(4 * 254)), 0, [0] * 254),
+        (cmsg(1, 1, bytes(4 * 255)), 109, [0] * 254),  # ETOOMANYREFS
     ],
 )
 def test_the_walk_over_control_messages(library: ctypes.CDLL, control: bytes, status: int, found: list[int]) -> None:
