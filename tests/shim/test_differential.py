@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import socket
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from locald.setup import policy as writer
 SAME_EACH_TIME = settings(
     derandomize=True, deadline=None, database=None, max_examples=1500, suppress_health_check=[HealthCheck.too_slow]
 )
-LINUX = pytest.mark.skipif(sys.platform != "linux", reason="the layout of control messages is Linux's")
+LINUX = pytest.mark.linux("the layout of control messages")
 
 
 def check_request(library: ctypes.CDLL, words: tuple[bytes, ...]) -> None:
