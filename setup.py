@@ -70,11 +70,14 @@ EXTENSIONS = [
         depends=["csrc/fdpass.h"],
         **C,
     ),
-    Extension(
-        "locald.proxy.http1",
-        ["locald/proxy/http1.pyx", "csrc/http1.c"],
-        depends=["csrc/http1.h"],
-        **C,
+    *(
+        Extension(
+            f"locald.proxy.{name}",
+            [f"locald/proxy/{name}.pyx", *sources],
+            depends=["csrc/http1.h"],
+            **C,
+        )
+        for name, sources in {"http1": ["csrc/http1.c"], "headers": [], "upstream": [], "connection": []}.items()
     ),
 ]
 

@@ -3,7 +3,9 @@
 from libc.stdint cimport uint32_t, uint64_t
 
 cdef extern from "http1.h" nogil:
-    enum: HTTP1_HEAD_MAX
+    enum:
+        HTTP1_FIELDS_MAX
+        HTTP1_HEAD_MAX
 
     struct http1_error_info:
         int status

@@ -4,8 +4,8 @@ A Reader takes bytes as they come and gives events: Request or Response, then by
 then End.  Heads are written anew by serialize(): no byte of a received head is ever sent on as it came.
 """
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-from libc.string cimport memset
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.string cimport memcpy, memset
 
 from locald.proxy.chttp1 cimport (
     HTTP1_AT_END,
@@ -21,15 +21,12 @@ from locald.proxy.chttp1 cimport (
     HTTP1_TRAILERS_FOLLOW,
     HTTP1_UNTIL_CLOSE,
     HTTP1_WANTS_UPGRADE,
-    http1_body,
     http1_body_next,
     http1_body_start,
     http1_error_info,
     http1_explain,
-    http1_head,
     http1_head_parse,
     http1_role,
-    http1_scan,
     http1_span,
 )
 
@@ -55,34 +52,34 @@ class ProtocolError(Exception):
         self.text = text
 
 
-cdef class Request:
-    """A request's head.  ``target`` is in origin-form or "*", ``host`` as the client gave it."""
-
-    cdef readonly bytes method, target, host
-    cdef readonly int minor
-    cdef readonly list fields
-    cdef readonly bint keep_alive, wants_upgrade, chunked
-    cdef readonly object length
+cdef class Message:
+    """A head, and what it says of the body behind it.  ``length`` is Content-Length's number."""
 
     @property
-    def has_body(self):
-        return self.chunked or bool(self.length)
+    def fields(self):
+        """Names and values as they came, in their order; made when they are asked for."""
+        cdef size_t i
+        if self.known is None:
+            self.known = [
+                (
+                    _bytes(self.data, self.base, self.head.fields[i].name),
+                    _bytes(self.data, self.base, self.head.fields[i].value),
+                )
+                for i in range(self.head.count)
+            ]
+        return self.known
 
 
-cdef class Response:
-    """A response's head.  ``length`` is Content-Length's number, also where no body follows it."""
+cdef class Request(Message):
+    """A request's head.  ``target`` is in origin-form or "*", ``host`` as the client gave it."""
 
-    cdef readonly int status, minor
-    cdef readonly bytes reason
-    cdef readonly list fields
-    cdef readonly bint keep_alive, has_body, until_close
-    cdef readonly object length
+
+cdef class Response(Message):
+    """A response's head.  ``length`` is there also where no body follows it."""
 
 
 cdef class End:
     """The message is complete."""
-
-    cdef readonly list trailers
 
     def __init__(self, list trailers):
         self.trailers = trailers
@@ -91,23 +88,11 @@ cdef class End:
 NEED_DATA = object()
 
 
-cdef enum Stage:
-    AT_HEAD
-    AT_BODY
-    AT_TRAILERS
+cdef End END = End([])  # of all messages without trailers
 
 
 cdef class Reader:
     """One direction of one connection: feed() bytes, then ask next_event() until it says NEED_DATA."""
-
-    cdef http1_role role
-    cdef Stage stage
-    cdef http1_scan scan
-    cdef http1_body body
-    cdef http1_head head
-    cdef bytes data
-    cdef Py_ssize_t at
-    cdef bint ended, head_request
 
     def __init__(self, bint requests):
         self.role = HTTP1_REQUEST if requests else HTTP1_RESPONSE
@@ -117,9 +102,12 @@ cdef class Reader:
     @property
     def buffered(self):
         """How many bytes wait to be read."""
+        return self.waiting()
+
+    cdef Py_ssize_t waiting(self):
         return PyBytes_GET_SIZE(self.data) - self.at
 
-    def feed(self, bytes data not None):
+    cpdef feed(self, bytes data):
         """More bytes of the connection."""
         if self.at == PyBytes_GET_SIZE(self.data):
             self.data = data
@@ -127,21 +115,21 @@ cdef class Reader:
             self.data = self.data[self.at:] + data
         self.at = 0
 
-    def eof(self):
+    cpdef eof(self):
         """No more bytes will come."""
         self.ended = True
 
-    def expect(self, bint head_request):
+    cpdef expect(self, bint head_request):
         """The response to come answers a HEAD request, or another: its framing depends on it."""
         self.head_request = head_request
 
-    def take_rest(self):
+    cpdef bytes take_rest(self):
         """The bytes that no message has used: the start of a tunnel's stream."""
         rest = self.data[self.at:]
         self.data, self.at = b"", 0
         return rest
 
-    def next_event(self):
+    cpdef object next_event(self):
         """The next event, or NEED_DATA.  Raises ProtocolError; nothing can be read after that."""
         if self.stage == AT_BODY:
             return self._next_of_body()
@@ -163,48 +151,49 @@ cdef class Reader:
                 raise ProtocolError(400, "the connection ended within a head")
             return NEED_DATA
         memset(&self.scan, 0, sizeof(self.scan))
-        fields = _fields(self.data, self.at, &self.head)
         if role == HTTP1_TRAILERS:
-            event = End(fields)
+            event = End(_keep(Message.__new__(Message), self).fields) if self.head.count else END
             self.stage = AT_HEAD
         else:
-            event = self._request(fields) if role == HTTP1_REQUEST else self._response(fields)
+            event = self._request() if role == HTTP1_REQUEST else self._response()
             http1_body_start(&self.body, &self.head)
             # After an interim response comes another head, and no end of this one.
             self.stage = AT_HEAD if role == HTTP1_RESPONSE and self.head.status < 200 else AT_BODY
         self.at += used
         return event
 
-    cdef object _request(self, list fields):
-        cdef Request request = Request()
+    cdef Request _request(self):
+        cdef Request request = Request.__new__(Request)
+        _keep(request, self)
         request.method = _bytes(self.data, self.at, self.head.method)
         request.target = _bytes(self.data, self.at, self.head.target)
         request.host = _bytes(self.data, self.at, self.head.host)
-        request.minor = self.head.minor
-        request.fields = fields
-        request.keep_alive = bool(self.head.flags & HTTP1_KEEP_ALIVE)
         request.wants_upgrade = bool(self.head.flags & HTTP1_WANTS_UPGRADE)
         request.chunked = self.head.framing == HTTP1_CHUNKED
         request.length = self.head.length if self.head.framing == HTTP1_LENGTH else None
+        request.has_body = request.chunked or (self.head.framing == HTTP1_LENGTH and self.head.length > 0)
         if request.target[:1] == b"?":
             request.target = b"/" + request.target
         elif not request.target:
             request.target = b"*" if request.method == b"OPTIONS" else b"/"
         return request
 
-    cdef object _response(self, list fields):
-        cdef Response response = Response()
+    cdef Response _response(self):
+        cdef Response response = Response.__new__(Response)
+        cdef size_t i
+        _keep(response, self)
         response.status = self.head.status
         response.reason = _bytes(self.data, self.at, self.head.reason)
-        response.minor = self.head.minor
-        response.fields = fields
-        response.keep_alive = bool(self.head.flags & HTTP1_KEEP_ALIVE)
         response.has_body = self.head.framing != HTTP1_NO_BODY
         response.until_close = self.head.framing == HTTP1_UNTIL_CLOSE
         response.length = None
-        for name, value in fields:
-            if len(name) == 14 and name.lower() == b"content-length":
-                response.length = int(value)
+        if self.head.framing == HTTP1_LENGTH:
+            response.length = self.head.length
+        elif self.head.framing == HTTP1_NO_BODY:  # to HEAD, or 304: the length of what is not sent
+            for i in range(self.head.count):
+                if self.head.fields[i].name.size == 14:
+                    if _bytes(self.data, self.at, self.head.fields[i].name).lower() == b"content-length":
+                        response.length = int(_bytes(self.data, self.at, self.head.fields[i].value))
         return response
 
     cdef object _next_of_body(self):
@@ -224,7 +213,7 @@ cdef class Reader:
             return self._next_head()
         if event == HTTP1_AT_END or (self.ended and self.body.framing == HTTP1_UNTIL_CLOSE):
             self.stage = AT_HEAD
-            return End([])
+            return END
         if self.ended:
             raise ProtocolError(400, "the connection ended within a body")
         return NEED_DATA
@@ -235,16 +224,20 @@ cdef object _error(long code):
     return ProtocolError(info.status, info.text.decode())
 
 
-cdef bytes _bytes(bytes data, Py_ssize_t base, http1_span where):
-    return data[base + where.at : base + where.at + where.size]
+cdef inline bytes _bytes(bytes data, Py_ssize_t base, http1_span where):
+    return PyBytes_FromStringAndSize(PyBytes_AS_STRING(data) + base + where.at, where.size)
 
 
-cdef list _fields(bytes data, Py_ssize_t base, http1_head *head):
-    cdef size_t i
-    return [
-        (_bytes(data, base, head.fields[i].name), _bytes(data, base, head.fields[i].value))
-        for i in range(head.count)
-    ]
+cdef Message _keep(Message message, Reader reader):
+    """What all heads have in common; of the struct as much as is in use."""
+    cdef char *start = <char *> &reader.head
+    cdef size_t size = <char *> &reader.head.fields[reader.head.count] - start
+    memcpy(&message.head, start, size)
+    message.data = reader.data
+    message.base = reader.at
+    message.minor = reader.head.minor
+    message.keep_alive = bool(reader.head.flags & HTTP1_KEEP_ALIVE)
+    return message
 
 
 def serialize(bytes first not None, list fields not None):

@@ -67,8 +67,8 @@ def test_the_head_is_written_anew_with_the_fields_that_tell_where_it_came_from(r
     )
     assert recorder == [
         b"GET /path?q=1 HTTP/1.1\r\nHost: app.localhost\r\nAccept: text/plain\r\n"
-        b"X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: app.localhost\r\n"
-        b"X-Forwarded-Port: %d\r\nX-Real-IP: 127.0.0.1\r\n"
+        b"X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: http\r\n"
+        b"X-Forwarded-Port: %d\r\nX-Real-IP: 127.0.0.1\r\nX-Forwarded-Host: app.localhost\r\n"
         b'Forwarded: for=127.0.0.1;host="app.localhost";proto=http\r\nVia: 1.0 before, 1.1 locald\r\n\r\n' % rig.port
     ]
 

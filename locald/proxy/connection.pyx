@@ -5,113 +5,102 @@ callbacks of the event loop: no coroutine for a request but the one that dials. 
 the other does not take more, so what waits in memory is bounded whatever the sizes of the bodies.
 """
 
-from __future__ import annotations
-
-import asyncio
-from enum import Enum, auto
-from typing import TYPE_CHECKING, cast
-
 from locald.proxy import headers, pages
-from locald.proxy.http1 import (
-    NEED_DATA,
-    End,
-    ProtocolError,
-    Reader,
-    Request,
-    Response,
-    chunk_head,
-    last_chunk,
-)
+from locald.proxy.http1 import NEED_DATA, ProtocolError, chunk_head, last_chunk
 from locald.proxy.limits import HEAD_S, IDLE_S, LINGER_BYTES, LINGER_S, LOOPS_MAX, WRITE_HIGH
-from locald.proxy.routes import Route
-from locald.proxy.upstream import DialError, Upstream
+from locald.proxy.upstream import DialError
 
-if TYPE_CHECKING:
-    from locald.proxy.server import Proxy
+from locald.proxy.headers cimport Hop, count_loops, is_websocket, request_head, response_head
+from locald.proxy.http1 cimport End, Reader, Request, Response
+from locald.proxy.upstream cimport Borrower, Upstream
 
 __all__ = ["Client"]
 
 IDEMPOTENT = frozenset([b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"])  # RFC 9110 section 9.2.2
-SWITCHING = 101
+
+cdef enum:
+    SWITCHING = 101
 
 
-class Mode(Enum):
-    """What a client's bytes are now."""
+# What a client's bytes are now.
+cdef enum Mode:
+    HTTP
+    TUNNEL
+    LINGER  # answered and refused: read and thrown away, so that the answer is not reset away
 
-    HTTP = auto()
-    TUNNEL = auto()
-    LINGER = auto()  # answered and refused: read and thrown away, so that the answer is not reset away
 
+cdef class Client:
+    """One connection of one client.  ``deadline``: of the loop's clock, 0 for none."""
 
-class Client(asyncio.Protocol):
-    """One connection of one client."""
+    cdef readonly object proxy, transport
+    cdef Hop hop
+    cdef Reader reader
+    cdef Exchange exchange
+    cdef Mode mode
+    cdef public double deadline
+    cdef Py_ssize_t _lingered
+    cdef bint _paused, _half_closed
 
-    def __init__(self, proxy: Proxy) -> None:
+    def __init__(self, proxy):
         self.proxy = proxy
-        self.transport: asyncio.Transport
-        self.hop: headers.Hop
         self.reader = Reader(True)
-        self.exchange: Exchange | None = None
-        self.mode = Mode.HTTP
-        self.deadline = 0.0  # of the loop's clock; 0 for none
-        self._lingered = 0
-        self._paused = False
-        self._half_closed = False
+        self.mode = HTTP
 
     # The event loop calls these.
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)  # uvloop's do not inherit from asyncio's
+    def connection_made(self, transport):
+        self.transport = transport
         self.transport.set_write_buffer_limits(high=WRITE_HIGH)
         peer = transport.get_extra_info("peername") or ("unknown",)
-        self.hop = headers.Hop(str(peer[0]), "http", self.proxy.port)
+        self.hop = Hop(str(peer[0]), "http", self.proxy.port)
         self.deadline = self.proxy.now() + HEAD_S
         self.proxy.clients.add(self)
 
-    def data_received(self, data: bytes) -> None:
-        if self.mode is Mode.TUNNEL:
+    def data_received(self, bytes data):
+        if self.mode == TUNNEL:
             if self.exchange is not None and self.exchange.upstream is not None:
                 self.exchange.upstream.transport.write(data)
-        elif self.mode is Mode.LINGER:
+        elif self.mode == LINGER:
             self._lingered += len(data)
             if self._lingered > LINGER_BYTES:
                 self.transport.abort()
         else:
-            if self.exchange is None and self.reader.buffered == 0:
+            if self.exchange is None and self.reader.waiting() == 0:
                 self.deadline = self.proxy.now() + HEAD_S
             self.reader.feed(data)
             self.pump()
 
-    def eof_received(self) -> bool:
+    def eof_received(self):
         self._half_closed = True
         self.reader.eof()
-        if self.mode is Mode.TUNNEL and self.exchange is not None:
-            self.exchange.tunnel_end(of_client=True)
+        if self.mode == TUNNEL and self.exchange is not None:
+            self.exchange.tunnel_end(True)
             return True
-        if self.mode is Mode.LINGER or self.exchange is None:
+        if self.mode == LINGER or self.exchange is None:
             return False
         self.pump()
         return self.exchange is not None  # a client that has only stopped sending still gets its answer
 
-    def connection_lost(self, error: Exception | None) -> None:
+    def connection_lost(self, error):
         self.proxy.forget(self)
         if self.exchange is not None:
             self.exchange.abandon()
             self.exchange = None
 
-    def pause_writing(self) -> None:
+    def pause_writing(self):
         if self.exchange is not None:
             self.exchange.set_blocked(True)
 
-    def resume_writing(self) -> None:
+    def resume_writing(self):
         if self.exchange is not None:
             self.exchange.set_blocked(False)
 
     # Requests.
 
-    def pump(self) -> None:
+    cpdef pump(self):
         """Read what can be read now: a new request, or the body of the one there is."""
-        while self.mode is Mode.HTTP and (self.exchange is None or self.exchange.wants_body):
+        cdef bint stuck
+        while self.mode == HTTP and (self.exchange is None or self.exchange.wants_body):
             try:
                 event = self.reader.next_event()
             except ProtocolError as error:
@@ -126,31 +115,30 @@ class Client(asyncio.Protocol):
             elif self.exchange is not None and isinstance(event, End):
                 self.exchange.request_end(event)
         stuck = self.exchange is not None and not self.exchange.wants_body
-        self.set_paused(stuck and self.reader.buffered >= WRITE_HIGH)
+        self.set_paused(stuck and self.reader.waiting() >= WRITE_HIGH)
 
-    def _begin(self, request: Request) -> None:
+    cdef _begin(self, Request request):
         self.deadline = 0.0
         if not request.has_body:
             self.reader.next_event()  # its End, which is there already
-        page, route = self._judge(request)
+        route = self.proxy.routes.find(request.host)
+        page = self._objection(request, route)
         if page is not None:
-            self.answer(page, request, request_done=not request.has_body)
-        elif route is not None:
+            self.answer(page, request, not request.has_body)
+        else:
             self.exchange = Exchange(self, request, route)
             self.exchange.start()
 
-    def _judge(self, request: Request) -> tuple[pages.Page | None, Route | None]:
+    cdef object _objection(self, Request request, object route):
+        """The page that says why this request goes no further, or None."""
         if request.method in (b"CONNECT", b"TRACE"):
-            return pages.not_allowed(), None
-        route = self.proxy.routes.find(request.host)
+            return pages.not_allowed()
         if route is None:
             host = request.host.decode("ascii", "replace")
-            return pages.not_found(host, list(self.proxy.routes), self.proxy.port), None
-        if headers.count_loops(request) >= LOOPS_MAX:
-            return pages.loop(route), None
-        return None, route
+            return pages.not_found(host, list(self.proxy.routes), self.proxy.port)
+        return pages.loop(route) if count_loops(request) >= LOOPS_MAX else None
 
-    def _refuse(self, error: ProtocolError) -> None:
+    cdef _refuse(self, error):
         """The bytes are no HTTP: nothing more of them can be understood."""
         if self.exchange is not None:
             if self.exchange.answered:
@@ -158,20 +146,20 @@ class Client(asyncio.Protocol):
                 return
             self.exchange.abandon()
             self.exchange = None
-        self.answer(pages.refused(error.status, error.text), None, request_done=False)
+        self.answer(pages.refused(error.status, error.text), None, False)
 
-    def answer(self, page: pages.Page, request: Request | None, request_done: bool) -> None:
+    cdef answer(self, page, Request request, bint request_done):
         """Send an answer of our own; the connection goes on if the request was complete and asked for that."""
         keep = request is not None and request.keep_alive and request_done and not self.proxy.draining
         self.transport.write(pages.render(page, request, close=not keep))
         self.finish(keep, request_done)
 
-    def finish(self, keep: bool, request_done: bool) -> None:
+    cdef finish(self, bint keep, bint request_done):
         """A response is complete."""
         self.exchange = None
         if keep and not self._half_closed and not self.proxy.draining:
-            self.deadline = self.proxy.now() + (HEAD_S if self.reader.buffered else IDLE_S)
-            if self.reader.buffered:
+            self.deadline = self.proxy.now() + (HEAD_S if self.reader.waiting() else IDLE_S)
+            if self.reader.waiting():
                 # Pipelined.  Not from here: a thousand of them would be a thousand frames deep.
                 self.proxy.loop.call_soon(self.pump)
             self.set_paused(False)
@@ -180,28 +168,28 @@ class Client(asyncio.Protocol):
         else:
             self.linger()
 
-    def linger(self) -> None:
+    cdef linger(self):
         """Say that no more is sent, and read on for a while: closing at once would reset our answer away."""
-        self.mode = Mode.LINGER
+        self.mode = LINGER
         self.deadline = self.proxy.now() + LINGER_S
         self.set_paused(False)
         if self.transport.can_write_eof() and not self.transport.is_closing():
             self.transport.write_eof()
 
-    def expire(self) -> None:
+    def expire(self):
         """The deadline has passed."""
-        if self.mode is Mode.HTTP and self.exchange is None and self.reader.buffered:
-            self.answer(pages.refused(408, f"its head took more than {HEAD_S:.0f} seconds"), None, request_done=True)
+        if self.mode == HTTP and self.exchange is None and self.reader.waiting():
+            self.answer(pages.refused(408, f"its head took more than {HEAD_S:.0f} seconds"), None, True)
         else:
             self.transport.close()
         self.deadline = self.proxy.now() + LINGER_S
 
-    def drain(self) -> None:
+    def drain(self):
         """The proxy stops: go now if nothing is under way, else after the response."""
         if self.exchange is None:
             self.transport.close()
 
-    def set_paused(self, paused: bool) -> None:
+    cdef set_paused(self, bint paused):
         """Stop reading, or go on."""
         if self._paused == paused or self.transport.is_closing():
             return
@@ -212,31 +200,37 @@ class Client(asyncio.Protocol):
             self.transport.resume_reading()
 
 
-class Exchange:
-    """One request and its response."""
+cdef class Exchange(Borrower):
+    """One request and its response.
 
-    def __init__(self, client: Client, request: Request, route: Route) -> None:
+    ``answered``: the head of the final response has been sent.  ``wants_body``: the upstream takes more of the request.
+    """
+
+    cdef Client client
+    cdef Request request
+    cdef object route
+    cdef Upstream upstream
+    cdef bint answered, wants_body
+    cdef bint _request_done, _upgrade, _keep, _chunked, _reused
+    cdef bint _counted  # the client can tell a complete response from a broken one
+    cdef object _dialling
+    cdef Response _response
+    cdef set _ended  # of a tunnel: whether the client, or not the client, has sent its last
+    cdef list _out
+
+    def __init__(self, Client client, Request request, route):
         self.client = client
         self.request = request
         self.route = route
-        self.upstream: Upstream | None = None
-        self.blocked = False
-        self.answered = False  # the head of the final response has been sent
-        self.wants_body = False  # the upstream takes more of the request
         self._request_done = not request.has_body
-        self._upgrade = headers.is_websocket(request)
+        self._upgrade = is_websocket(request)
         self._keep = request.keep_alive
-        self._chunked = False
-        self._counted = False  # the client can tell a complete response from a broken one
-        self._reused = False
-        self._dialling: asyncio.Task[None] | None = None
-        self._response: Response
-        self._ended: set[bool] = set()  # of a tunnel: whether the client, or not the client, has sent its last
-        self._out: list[bytes] = []
+        self._ended = set()
+        self._out = []
 
     # Towards the upstream.
 
-    def start(self) -> None:
+    cdef start(self):
         proxy = self.client.proxy
         # A connection that was idle may be closed by the server at this very moment; only what can be said twice
         # is said on one (RFC 9110 section 9.2.2).
@@ -247,10 +241,10 @@ class Exchange:
         else:
             self._dialling = proxy.loop.create_task(self._dial())
 
-    def _is_replayable(self) -> bool:
+    cdef bint _is_replayable(self):
         return self.request.method in IDEMPOTENT and not self.request.has_body and not self._upgrade
 
-    async def _dial(self) -> None:
+    async def _dial(self):
         try:
             upstream = await self.client.proxy.pool.dial(self.route)
         except DialError as error:
@@ -260,29 +254,29 @@ class Exchange:
             self._dialling = None
             self._connected(upstream)
 
-    def _connected(self, upstream: Upstream) -> None:
+    cdef _connected(self, Upstream upstream):
         self.upstream = upstream
         upstream.lend(self, self.request.method == b"HEAD")
-        upstream.transport.write(headers.request_head(self.request, self.client.hop, self._upgrade))
+        upstream.transport.write(request_head(self.request, self.client.hop, self._upgrade))
         self.wants_body = not self._request_done
         if self.wants_body:
             self.client.pump()
 
-    def request_data(self, data: bytes) -> None:
+    cdef request_data(self, bytes data):
         if self.upstream is None:
             return
         if self.request.chunked:
             data = b"%b%b\r\n" % (chunk_head(len(data)), data)
         self.upstream.transport.write(data)
 
-    def request_end(self, end: End) -> None:
+    cdef request_end(self, End end):
         self._request_done = True
         self.wants_body = False
         if self.upstream is not None and self.request.chunked:
             self.upstream.transport.write(last_chunk(headers.trailers(end.trailers)))
 
-    def upstream_writable(self, writable: bool) -> None:
-        if self.client.mode is Mode.TUNNEL:
+    cdef upstream_writable(self, bint writable):
+        if self.client.mode == TUNNEL:
             self.client.set_paused(not writable)
             return
         self.wants_body = writable and not self._request_done
@@ -291,7 +285,7 @@ class Exchange:
 
     # Towards the client.
 
-    def response_event(self, event: object) -> None:
+    cdef response_event(self, object event):
         if isinstance(event, Response):
             self._response_head(event)
         elif isinstance(event, bytes):
@@ -302,17 +296,18 @@ class Exchange:
                 self._out.append(last_chunk(headers.trailers(event.trailers)))
             self._finish()
 
-    def response_pause(self) -> None:
+    cdef response_pause(self):
         self._flush()
 
-    def _response_head(self, response: Response) -> None:
-        minor = self.request.minor
+    cdef _response_head(self, Response response):
+        cdef int minor = self.request.minor
+        cdef bint unknown
         if response.status == SWITCHING:
             self._open_tunnel(response)
             return
         if response.status < 200:
             if minor:  # HTTP/1.0 knows no interim responses
-                self._out.append(headers.response_head(response, minor=minor, chunked=False, close=False))
+                self._out.append(response_head(response, minor, False, False))
             return
         unknown = response.has_body and response.length is None
         self._chunked = unknown and minor == 1
@@ -320,22 +315,23 @@ class Exchange:
         self._keep = self._keep and self._counted and self._request_done and not self.client.proxy.draining
         self._response = response
         self.answered = True
-        self._out.append(headers.response_head(response, minor=minor, chunked=self._chunked, close=not self._keep))
+        self._out.append(response_head(response, minor, self._chunked, not self._keep))
 
-    def _flush(self) -> None:
+    cdef _flush(self):
         if self._out:
             out, self._out = self._out, []
             self.client.transport.write(out[0] if len(out) == 1 else b"".join(out))
 
-    def _finish(self) -> None:
+    cdef _finish(self):
+        cdef Upstream upstream = self.upstream
         self._flush()
-        upstream, self.upstream = self.upstream, None
+        self.upstream = None
         if upstream is not None:
-            reusable = self._response.keep_alive and self._request_done and not upstream.reader.buffered
+            reusable = self._response.keep_alive and self._request_done and not upstream.reader.waiting()
             self._return(upstream, reusable)
         self.client.finish(self._keep, self._request_done)
 
-    def _return(self, upstream: Upstream, reusable: bool) -> None:
+    cdef _return(self, Upstream upstream, bint reusable):
         proxy = self.client.proxy
         upstream.borrower = None
         if reusable and not upstream.gone and not upstream.transport.is_closing() and not proxy.draining:
@@ -345,15 +341,16 @@ class Exchange:
         else:
             upstream.transport.abort()  # the rest of the request is of no use to anyone
 
-    def upstream_broke(self, why: str) -> None:
+    cdef upstream_broke(self, str why):
         """The upstream ended before the response was complete: the client must be able to see that."""
-        upstream, self.upstream = self.upstream, None
+        cdef Upstream upstream = self.upstream
+        self.upstream = None
         if upstream is None:
             return
         upstream.borrower = None
         upstream.transport.abort()
-        fresh = not self.answered and upstream.reader.buffered == 0
-        if self.client.mode is Mode.TUNNEL:
+        fresh = not self.answered and upstream.reader.waiting() == 0
+        if self.client.mode == TUNNEL:
             self.client.transport.close()
         elif self._reused and fresh and self._is_replayable():
             self._reused = False  # once
@@ -361,18 +358,18 @@ class Exchange:
             self._dialling = self.client.proxy.loop.create_task(self._dial())
         elif not self.answered:
             self._out.clear()
-            self._fail([f"{upstream.target}: {why}"])
+            self._fail([f"{upstream.target}: {why}"], False)
         else:
             self._flush()
             # Without a length or chunks the end of the connection is the end of the body: only a reset is not.
             (self.client.transport.close if self._counted else self.client.transport.abort)()
 
-    def _fail(self, failures: list[str], timed_out: bool = False) -> None:
+    cdef _fail(self, list failures, bint timed_out):
         self.wants_body = False
         page = pages.bad_gateway(self.route, failures, timed_out)
         self.client.answer(page, self.request, self._request_done)
 
-    def set_blocked(self, blocked: bool) -> None:
+    cdef set_blocked(self, bint blocked):
         """The client does not take more of the response, or does again."""
         self.blocked = blocked
         if self.upstream is not None:
@@ -380,47 +377,48 @@ class Exchange:
             if not blocked:
                 self.upstream.pump()
 
-    def abandon(self) -> None:
+    cdef abandon(self):
         """The client is gone: the upstream must stop working for it."""
+        cdef Upstream upstream = self.upstream
         if self._dialling is not None:
             self._dialling.cancel()
-        upstream, self.upstream = self.upstream, None
+        self.upstream = None
         if upstream is not None:
             upstream.borrower = None
-            if self.client.mode is Mode.TUNNEL:
+            if self.client.mode == TUNNEL:
                 upstream.transport.close()
             else:
                 upstream.transport.abort()
 
     # Tunnels (RFC 6455): after the upstream's 101, bytes.
 
-    def _open_tunnel(self, response: Response) -> None:
-        upstream = self.upstream
+    cdef _open_tunnel(self, Response response):
+        cdef Upstream upstream = self.upstream
         agreed = any(name.lower() == b"upgrade" and value.lower() == b"websocket" for name, value in response.fields)
         if upstream is None or not self._upgrade or not agreed:
             self.upstream_broke("answered 101 to a request that did not ask for that")
             return
-        self._out.append(headers.response_head(response, minor=1, chunked=False, close=False))
+        self._out.append(response_head(response, 1, False, False))
         self._out.append(upstream.reader.take_rest())
         self._flush()
         self.answered = True
         upstream.tunnel = True
-        self.client.mode = Mode.TUNNEL
+        self.client.mode = TUNNEL
         rest = self.client.reader.take_rest()
         if rest:
             upstream.transport.write(rest)
         self.client.set_paused(False)
 
-    def tunnel_data(self, data: bytes) -> None:
+    cdef tunnel_data(self, bytes data):
         self.client.transport.write(data)
 
-    def tunnel_eof(self) -> None:
-        self.tunnel_end(of_client=False)
+    cdef tunnel_eof(self):
+        self.tunnel_end(False)
 
-    def tunnel_end(self, *, of_client: bool) -> None:
+    cdef tunnel_end(self, bint of_client):
         """One side sends no more: tell the other, and close both when both have said so."""
+        cdef Upstream upstream = self.upstream
         self._ended.add(of_client)
-        upstream = self.upstream
         if upstream is None:
             return
         if len(self._ended) == 2:

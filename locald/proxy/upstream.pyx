@@ -1,14 +1,12 @@
 """Connections to the apps: dialled, lent to one exchange at a time, kept for a while, retried by who borrows them."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import defaultdict
-from typing import Protocol, cast
 
-from locald.proxy.http1 import NEED_DATA, ProtocolError, Reader
+from locald.proxy.http1 import NEED_DATA, ProtocolError
 from locald.proxy.limits import DIAL_S, POOL_IDLE_S, POOL_MAX, WRITE_HIGH
-from locald.proxy.routes import Route, Target
+
+from locald.proxy.http1 cimport Reader
 
 __all__ = ["Borrower", "DialError", "Pool", "Upstream"]
 
@@ -16,60 +14,52 @@ __all__ = ["Borrower", "DialError", "Pool", "Upstream"]
 class DialError(Exception):
     """No target of a route could be reached; ``failures`` has a sentence for each."""
 
-    def __init__(self, failures: list[str], timed_out: bool) -> None:
+    def __init__(self, failures, timed_out):
         super().__init__("; ".join(failures))
         self.failures = failures
         self.timed_out = timed_out
 
 
-class Borrower(Protocol):
-    """Who has the connection now: one exchange of one client."""
+cdef class Borrower:
+    """Who has the connection now: one exchange of one client.  ``blocked``: the client does not take more for now."""
 
-    blocked: bool  # the client does not take more for now
-
-    def response_event(self, event: object) -> None:
+    cdef response_event(self, object event):
         """The next part of the response."""
 
-    def response_pause(self) -> None:
+    cdef response_pause(self):
         """There is no more for now: what was given may be sent."""
 
-    def upstream_broke(self, why: str) -> None:
+    cdef upstream_broke(self, str why):
         """The connection ended, or its bytes are no HTTP, before the response was complete."""
 
-    def upstream_writable(self, writable: bool) -> None:
+    cdef upstream_writable(self, bint writable):
         """More of the request may be written, or not."""
 
-    def tunnel_data(self, data: bytes) -> None:
+    cdef tunnel_data(self, bytes data):
         """Bytes of an upgraded connection."""
 
-    def tunnel_eof(self) -> None:
+    cdef tunnel_eof(self):
         """No more of those will come."""
 
 
-class Upstream(asyncio.Protocol):
-    """One connection to one target."""
+cdef class Upstream:
+    """One connection to one target.  ``paused``: our reading, while the client does not take more."""
 
-    def __init__(self, pool: Pool, target: Target) -> None:
+    def __init__(self, pool, target):
         self.target = target
-        self.transport: asyncio.Transport
         self.reader = Reader(False)
-        self.borrower: Borrower | None = None
-        self.tunnel = False
-        self.gone = False
-        self.paused = False  # our reading, while the client does not take more
-        self.idle_until = 0.0
         self._pool = pool
 
-    def lend(self, borrower: Borrower, head_request: bool) -> None:
+    cdef lend(self, Borrower borrower, bint head_request):
         self.borrower = borrower
         self.reader.expect(head_request)
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)  # uvloop's do not inherit from asyncio's
+    def connection_made(self, transport):
+        self.transport = transport
         self.transport.set_write_buffer_limits(high=WRITE_HIGH)
         self._pool.open.add(self)
 
-    def data_received(self, data: bytes) -> None:
+    def data_received(self, bytes data):
         if self.borrower is None:
             self.transport.abort()  # bytes that nobody asked for: never to be taken for an answer
         elif self.tunnel:
@@ -78,7 +68,7 @@ class Upstream(asyncio.Protocol):
             self.reader.feed(data)
             self.pump()
 
-    def eof_received(self) -> bool:
+    def eof_received(self):
         if self.borrower is None:
             return False
         if self.tunnel:
@@ -87,7 +77,7 @@ class Upstream(asyncio.Protocol):
         self._end()
         return not self.gone and self.borrower is not None
 
-    def connection_lost(self, error: Exception | None) -> None:
+    def connection_lost(self, error):
         self._pool.open.discard(self)
         self._pool.forget(self)
         if self.borrower is not None and self.tunnel:
@@ -96,14 +86,14 @@ class Upstream(asyncio.Protocol):
         elif not self.gone:
             self._end()
 
-    def _end(self) -> None:
+    cdef _end(self):
         self.gone = True
         self.reader.eof()
         self.pump()
 
-    def pump(self) -> None:
+    cdef pump(self):
         """Give the borrower what there is, for as long as the client takes it."""
-        borrower = self.borrower
+        cdef Borrower borrower = self.borrower
         while borrower is not None and self.borrower is borrower and not borrower.blocked and not self.tunnel:
             try:
                 event = self.reader.next_event()
@@ -120,15 +110,15 @@ class Upstream(asyncio.Protocol):
         if borrower is not None:
             borrower.response_pause()
 
-    def pause_writing(self) -> None:
+    def pause_writing(self):
         if self.borrower is not None:
             self.borrower.upstream_writable(False)
 
-    def resume_writing(self) -> None:
+    def resume_writing(self):
         if self.borrower is not None:
             self.borrower.upstream_writable(True)
 
-    def set_paused(self, paused: bool) -> None:
+    cdef set_paused(self, bint paused):
         """Stop reading, or go on."""
         if self.paused == paused or self.transport.is_closing():
             return
@@ -142,13 +132,14 @@ class Upstream(asyncio.Protocol):
 class Pool:
     """Idle connections, the one used last first: the others may then grow old and go."""
 
-    def __init__(self) -> None:
-        self.open: set[Upstream] = set()
-        self._idle: defaultdict[Target, list[Upstream]] = defaultdict(list)
-        self._worked: dict[str, Target] = {}
+    def __init__(self):
+        self.open = set()
+        self._idle = defaultdict(list)
+        self._worked = {}
 
-    def take(self, route: Route, now: float) -> Upstream | None:
+    def take(self, route, double now):
         """A connection that was idle for less than POOL_IDLE_S, if there is one."""
+        cdef Upstream upstream
         for target in route.targets:
             idle = self._idle.get(target)
             while idle:
@@ -158,7 +149,7 @@ class Pool:
                 upstream.transport.close()
         return None
 
-    def give_back(self, upstream: Upstream, now: float) -> None:
+    def give_back(self, Upstream upstream, double now):
         upstream.set_paused(False)  # a paused one would not see the server close it
         upstream.borrower = None
         idle = self._idle[upstream.target]
@@ -168,16 +159,16 @@ class Pool:
         upstream.idle_until = now + POOL_IDLE_S
         idle.append(upstream)
 
-    def forget(self, upstream: Upstream) -> None:
+    def forget(self, Upstream upstream):
         idle = self._idle.get(upstream.target, [])
         if upstream in idle:
             idle.remove(upstream)
         if not idle:
             self._idle.pop(upstream.target, None)
 
-    async def dial(self, route: Route) -> Upstream:
+    async def dial(self, route):
         """A new connection to the first target that takes it.  Raises DialError."""
-        failures: list[str] = []
+        failures = []
         timed_out = False
         # Servers listen on one family or the other and rarely change: begin where the last one was found.
         for target in sorted(route.targets, key=lambda each: each != self._worked.get(route.name)):
@@ -194,7 +185,7 @@ class Pool:
                 return upstream
         raise DialError(failures, timed_out)
 
-    async def _connect(self, target: Target) -> Upstream:
+    async def _connect(self, target):
         made = Upstream(self, target)
         try:
             await asyncio.get_running_loop().create_connection(lambda: made, target.host, target.port)
@@ -204,17 +195,17 @@ class Pool:
             raise
         return made
 
-    def sweep(self, now: float) -> None:
+    def sweep(self, double now):
         """Close what has been idle for too long."""
         for idle in list(self._idle.values()):
             for upstream in [each for each in idle if each.idle_until <= now]:
                 upstream.transport.close()
 
-    def close(self) -> None:
+    def close(self):
         for upstream in list(self.open):
             upstream.transport.abort()
 
 
-def _plain(error: OSError) -> str:
+def _plain(error):
     text = (error.strerror or str(error)).lower()
     return "connection refused: nothing listens there" if isinstance(error, ConnectionRefusedError) else text

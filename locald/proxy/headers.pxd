@@ -1,0 +1,17 @@
+"""headers.pyx for connection.pyx."""
+
+from locald.proxy.http1 cimport Request, Response
+
+
+cdef class Hop:
+    cdef readonly str client, scheme
+    cdef readonly int port
+    cdef bytes known, node, host, forwarded
+
+    cdef bytes forwarded_for(self, bytes host)
+
+
+cpdef bytes request_head(Request request, Hop hop, bint upgrade)
+cpdef bytes response_head(Response response, int minor, bint chunked, bint close)
+cpdef bint is_websocket(Request request)
+cpdef int count_loops(Request request)
