@@ -7,7 +7,6 @@ the other does not take more, so what waits in memory is bounded whatever the si
 
 from locald.proxy import headers, pages
 from locald.proxy.http1 import NEED_DATA, ProtocolError, chunk_head, last_chunk
-from locald.proxy.limits import HEAD_S, IDLE_S, LINGER_BYTES, LINGER_S, LOOPS_MAX, WRITE_HIGH
 from locald.proxy.upstream import DialError
 
 from locald.proxy.headers cimport Hop, count_loops, is_websocket, request_head, response_head
@@ -33,6 +32,7 @@ cdef class Client:
     """One connection of one client.  ``deadline``: of the loop's clock, 0 for none."""
 
     cdef readonly object proxy, transport
+    cdef object limits
     cdef Hop hop
     cdef Reader reader
     cdef Exchange exchange
@@ -43,17 +43,23 @@ cdef class Client:
 
     def __init__(self, proxy):
         self.proxy = proxy
+        self.limits = proxy.limits
         self.reader = Reader(True)
         self.mode = HTTP
+
+    @property
+    def exchange_is_open(self):
+        """Whether a request is under way, or waits for its turn."""
+        return self.exchange is not None
 
     # The event loop calls these.
 
     def connection_made(self, transport):
         self.transport = transport
-        self.transport.set_write_buffer_limits(high=WRITE_HIGH)
+        self.transport.set_write_buffer_limits(high=self.limits.write_high)
         peer = transport.get_extra_info("peername") or ("unknown",)
         self.hop = Hop(str(peer[0]), "http", self.proxy.port)
-        self.deadline = self.proxy.now() + HEAD_S
+        self.deadline = self.proxy.now() + self.limits.head_s
         self.proxy.clients.add(self)
 
     def data_received(self, bytes data):
@@ -62,11 +68,11 @@ cdef class Client:
                 self.exchange.upstream.transport.write(data)
         elif self.mode == LINGER:
             self._lingered += len(data)
-            if self._lingered > LINGER_BYTES:
+            if self._lingered > self.limits.linger_bytes:
                 self.transport.abort()
         else:
             if self.exchange is None and self.reader.waiting() == 0:
-                self.deadline = self.proxy.now() + HEAD_S
+                self.deadline = self.proxy.now() + self.limits.head_s
             self.reader.feed(data)
             self.pump()
 
@@ -115,7 +121,7 @@ cdef class Client:
             elif self.exchange is not None and isinstance(event, End):
                 self.exchange.request_end(event)
         stuck = self.exchange is not None and not self.exchange.wants_body
-        self.set_paused(stuck and self.reader.waiting() >= WRITE_HIGH)
+        self.set_paused(stuck and self.reader.waiting() >= self.limits.write_high)
 
     cdef _begin(self, Request request):
         self.deadline = 0.0
@@ -136,7 +142,7 @@ cdef class Client:
         if route is None:
             host = request.host.decode("ascii", "replace")
             return pages.not_found(host, list(self.proxy.routes), self.proxy.port)
-        return pages.loop(route) if count_loops(request) >= LOOPS_MAX else None
+        return pages.loop(route) if count_loops(request) >= self.limits.loops_max else None
 
     cdef _refuse(self, error):
         """The bytes are no HTTP: nothing more of them can be understood."""
@@ -158,7 +164,7 @@ cdef class Client:
         """A response is complete."""
         self.exchange = None
         if keep and not self._half_closed and not self.proxy.draining:
-            self.deadline = self.proxy.now() + (HEAD_S if self.reader.waiting() else IDLE_S)
+            self.deadline = self.proxy.now() + (self.limits.head_s if self.reader.waiting() else self.limits.idle_s)
             if self.reader.waiting():
                 # Pipelined.  Not from here: a thousand of them would be a thousand frames deep.
                 self.proxy.loop.call_soon(self.pump)
@@ -171,7 +177,7 @@ cdef class Client:
     cdef linger(self):
         """Say that no more is sent, and read on for a while: closing at once would reset our answer away."""
         self.mode = LINGER
-        self.deadline = self.proxy.now() + LINGER_S
+        self.deadline = self.proxy.now() + self.limits.linger_s
         self.set_paused(False)
         if self.transport.can_write_eof() and not self.transport.is_closing():
             self.transport.write_eof()
@@ -179,10 +185,10 @@ cdef class Client:
     def expire(self):
         """The deadline has passed."""
         if self.mode == HTTP and self.exchange is None and self.reader.waiting():
-            self.answer(pages.refused(408, f"its head took more than {HEAD_S:.0f} seconds"), None, True)
+            self.answer(pages.refused(408, f"its head took more than {self.limits.head_s:.0f} seconds"), None, True)
         else:
             self.transport.close()
-        self.deadline = self.proxy.now() + LINGER_S
+        self.deadline = self.proxy.now() + self.limits.linger_s
 
     def drain(self):
         """The proxy stops: go now if nothing is under way, else after the response."""
@@ -212,6 +218,8 @@ cdef class Exchange(Borrower):
     cdef Upstream upstream
     cdef bint answered, wants_body
     cdef bint _request_done, _upgrade, _keep, _chunked, _reused
+    cdef bint _gone  # so is the client
+    cdef bint _holds  # a place among those that the route may have at work
     cdef bint _counted  # the client can tell a complete response from a broken one
     cdef object _dialling
     cdef Response _response
@@ -231,7 +239,17 @@ cdef class Exchange(Borrower):
     # Towards the upstream.
 
     cdef start(self):
+        """Begin, or wait in line while the route has as many at work as it may have."""
+        if self.client.proxy.pool.enter(self.route, self):
+            self.admitted()
+
+    cpdef admitted(self):
+        """There is a place: take a connection that is idle, or dial."""
         proxy = self.client.proxy
+        self._holds = True
+        if self._gone:  # between our turn and this call
+            self._release()
+            return
         # A connection that was idle may be closed by the server at this very moment; only what can be said twice
         # is said on one (RFC 9110 section 9.2.2).
         idle = proxy.pool.take(self.route, proxy.now()) if self._is_replayable() else None
@@ -240,6 +258,12 @@ cdef class Exchange(Borrower):
             self._connected(idle)
         else:
             self._dialling = proxy.loop.create_task(self._dial())
+
+    cdef _release(self):
+        """Give the place away, to whoever waits for it."""
+        if self._holds:
+            self._holds = False
+            self.client.proxy.pool.leave(self.route)
 
     cdef bint _is_replayable(self):
         return self.request.method in IDEMPOTENT and not self.request.has_body and not self._upgrade
@@ -329,6 +353,7 @@ cdef class Exchange(Borrower):
         if upstream is not None:
             reusable = self._response.keep_alive and self._request_done and not upstream.reader.waiting()
             self._return(upstream, reusable)
+        self._release()
         self.client.finish(self._keep, self._request_done)
 
     cdef _return(self, Upstream upstream, bint reusable):
@@ -361,10 +386,12 @@ cdef class Exchange(Borrower):
             self._fail([f"{upstream.target}: {why}"], False)
         else:
             self._flush()
+            self._release()
             # Without a length or chunks the end of the connection is the end of the body: only a reset is not.
             (self.client.transport.close if self._counted else self.client.transport.abort)()
 
     cdef _fail(self, list failures, bint timed_out):
+        self._release()
         self.wants_body = False
         page = pages.bad_gateway(self.route, failures, timed_out)
         self.client.answer(page, self.request, self._request_done)
@@ -382,6 +409,11 @@ cdef class Exchange(Borrower):
         cdef Upstream upstream = self.upstream
         if self._dialling is not None:
             self._dialling.cancel()
+        self._gone = True
+        if self._holds:
+            self._release()
+        else:
+            self.client.proxy.pool.give_up(self.route, self)
         self.upstream = None
         if upstream is not None:
             upstream.borrower = None
@@ -403,6 +435,7 @@ cdef class Exchange(Borrower):
         self._flush()
         self.answered = True
         upstream.tunnel = True
+        self._release()  # a page may hold one open for hours, and another page ten
         self.client.mode = TUNNEL
         rest = self.client.reader.take_rest()
         if rest:

@@ -1,12 +1,24 @@
 """Every limit of the proxy, and whose it follows; those of heads and chunks are in csrc/http1.h.  [pure]"""
 
-HEAD_S = 10.0  # to send a head, from its first byte or from the connection: HAProxy's recommended http-request
-IDLE_S = 75.0  # a client's connection between requests: nginx's keepalive_timeout
-LINGER_S = 2.0  # to let a client read our answer before its unread bytes reset it: nginx waits 5
-LINGER_BYTES = 1 << 20  # that are read and thrown away meanwhile
-DIAL_S = 5.0  # to connect to one address; loopback answers in microseconds or never
-POOL_IDLE_S = 4.0  # an upstream connection kept for reuse: under the 5 of Node and uvicorn
-POOL_MAX = 32  # idle connections kept for one upstream
-WRITE_HIGH = 1 << 18  # bytes that wait in one transport before its source is paused
-LOOPS_MAX = 5  # times a request may have passed through us
-SWEEP_S = 1.0  # the one timer's period: a deadline is kept to within this
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Limits"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds, bytes and counts."""
+
+    head_s: float = 10.0  # to send a head, from its first byte or from the connection; nginx waits 60
+    idle_s: float = 75.0  # a client's connection between requests: nginx's keepalive_timeout
+    linger_s: float = 2.0  # to let a client read our answer before its unread bytes reset it: nginx waits 5
+    linger_bytes: int = 1 << 20  # that are read and thrown away meanwhile
+    dial_s: float = 5.0  # to connect to one address; loopback answers in microseconds or never
+    pool_idle_s: float = 4.0  # an upstream connection kept for reuse: under the 5 of Node and uvicorn
+    pool_max: int = 32  # idle connections kept for one upstream
+    upstream_max: int = 128  # connections at work for one route, tunnels apart; who comes then waits in line
+    write_high: int = 1 << 18  # bytes that wait in one transport before its source is paused
+    loops_max: int = 5  # times a request may have passed through us
+    sweep_s: float = 1.0  # the one timer's period: a deadline is kept to within this

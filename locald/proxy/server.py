@@ -7,7 +7,7 @@ import logging
 import socket
 
 from locald.proxy.connection import Client
-from locald.proxy.limits import SWEEP_S
+from locald.proxy.limits import Limits
 from locald.proxy.routes import Routes
 from locald.proxy.upstream import Pool
 
@@ -19,10 +19,18 @@ BACKLOG = 4096  # asyncio would set the listener's own back to 100
 class Proxy:
     """Serves ``routes`` on the listeners it is given.  ``port`` is the one that URLs show."""
 
-    def __init__(self, routes: Routes, *, port: int = 80, logger: logging.Logger | None = None) -> None:
+    def __init__(
+        self,
+        routes: Routes,
+        *,
+        port: int = 80,
+        limits: Limits | None = None,
+        logger: logging.Logger | None = None,
+    ) -> None:
         self.routes = routes
+        self.limits = limits or Limits()
         self.port = port
-        self.pool = Pool()
+        self.pool = Pool(self.limits)
         self.clients: set[Client] = set()
         self.draining = False
         self.loop = asyncio.get_running_loop()
@@ -30,7 +38,7 @@ class Proxy:
         self._log = logger or logging.getLogger(__name__)
         self._servers: list[asyncio.Server] = []
         self._empty = asyncio.Event()
-        self._timer = self.loop.call_later(SWEEP_S, self._sweep)
+        self._timer = self.loop.call_later(self.limits.sweep_s, self._sweep)
 
     @property
     def connections(self) -> int:
@@ -78,4 +86,4 @@ class Proxy:
         for client in [each for each in self.clients if 0 < each.deadline <= now]:
             client.expire()
         self.pool.sweep(now)
-        self._timer = self.loop.call_later(SWEEP_S, self._sweep)
+        self._timer = self.loop.call_later(self.limits.sweep_s, self._sweep)

@@ -1,5 +1,6 @@
 from collections.abc import Set
 
+from locald.proxy.limits import Limits
 from locald.proxy.routes import Route, Target
 
 class DialError(Exception):
@@ -10,7 +11,11 @@ class Upstream:
     target: Target
 
 class Pool:
+    limits: Limits
     open: Set[Upstream]
+    def __init__(self, limits: Limits) -> None: ...
+    @property
+    def at_work(self) -> int: ...
     def take(self, route: Route, now: float) -> Upstream | None: ...
     def give_back(self, upstream: Upstream, now: float) -> None: ...
     async def dial(self, route: Route) -> Upstream: ...

@@ -1,10 +1,9 @@
 """Connections to the apps: dialled, lent to one exchange at a time, kept for a while, retried by who borrows them."""
 
 import asyncio
-from collections import defaultdict
+from collections import defaultdict, deque
 
 from locald.proxy.http1 import NEED_DATA, ProtocolError
-from locald.proxy.limits import DIAL_S, POOL_IDLE_S, POOL_MAX, WRITE_HIGH
 
 from locald.proxy.http1 cimport Reader
 
@@ -56,7 +55,7 @@ cdef class Upstream:
 
     def connection_made(self, transport):
         self.transport = transport
-        self.transport.set_write_buffer_limits(high=WRITE_HIGH)
+        self.transport.set_write_buffer_limits(high=self._pool.limits.write_high)
         self._pool.open.add(self)
 
     def data_received(self, bytes data):
@@ -132,13 +131,52 @@ cdef class Upstream:
 class Pool:
     """Idle connections, the one used last first: the others may then grow old and go."""
 
-    def __init__(self):
+    def __init__(self, limits):
+        self.limits = limits
         self.open = set()
         self._idle = defaultdict(list)
         self._worked = {}
+        # By route object, whatever became of its name: how many are at work, and who waits, in the order they came.
+        self._working = defaultdict(int)
+        self._waiting = defaultdict(deque)
+
+    @property
+    def at_work(self):
+        """How many requests are under way, over all routes."""
+        return sum(self._working.values())
+
+    def enter(self, route, exchange):
+        """Whether the exchange may begin; else it is in line, and its admitted() will be called."""
+        key = id(route)  # the exchanges keep the route alive for as long as it is counted
+        if self._working[key] < self.limits.upstream_max:
+            self._working[key] += 1
+            return True
+        self._waiting[key].append(exchange)
+        return False
+
+    def leave(self, route):
+        """One has ended: its place goes to the first in line."""
+        key = id(route)
+        waiting = self._waiting.get(key)
+        if waiting:
+            exchange = waiting.popleft()
+            if not waiting:
+                del self._waiting[key]
+            # Not from here: a line of thousands that all fail at once would be as many frames deep.
+            asyncio.get_running_loop().call_soon(exchange.admitted)
+            return
+        self._working[key] -= 1
+        if self._working[key] == 0:
+            del self._working[key]
+
+    def give_up(self, route, exchange):
+        """The client of one that waits has gone."""
+        waiting = self._waiting.get(id(route))
+        if waiting and exchange in waiting:
+            waiting.remove(exchange)
 
     def take(self, route, double now):
-        """A connection that was idle for less than POOL_IDLE_S, if there is one."""
+        """A connection that was idle for less than its time, if there is one."""
         cdef Upstream upstream
         for target in route.targets:
             idle = self._idle.get(target)
@@ -153,10 +191,10 @@ class Pool:
         upstream.set_paused(False)  # a paused one would not see the server close it
         upstream.borrower = None
         idle = self._idle[upstream.target]
-        if len(idle) >= POOL_MAX:
+        if len(idle) >= self.limits.pool_max:
             upstream.transport.close()
             return
-        upstream.idle_until = now + POOL_IDLE_S
+        upstream.idle_until = now + self.limits.pool_idle_s
         idle.append(upstream)
 
     def forget(self, Upstream upstream):
@@ -173,11 +211,11 @@ class Pool:
         # Servers listen on one family or the other and rarely change: begin where the last one was found.
         for target in sorted(route.targets, key=lambda each: each != self._worked.get(route.name)):
             try:
-                async with asyncio.timeout(DIAL_S):
+                async with asyncio.timeout(self.limits.dial_s):
                     upstream = await self._connect(target)
             except TimeoutError:
                 timed_out = True
-                failures.append(f"{target}: no connection within {DIAL_S:.0f} seconds")
+                failures.append(f"{target}: no connection within {self.limits.dial_s:.0f} seconds")
             except OSError as error:
                 failures.append(f"{target}: {_plain(error)}")
             else:

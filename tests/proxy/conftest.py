@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import uvloop
 
+from locald.proxy.limits import Limits
 from locald.proxy.routes import Route, Routes, Target
 from locald.proxy.server import Proxy
 
@@ -20,7 +21,8 @@ Handler = Callable[[socket.socket], None]
 class Rig:
     """The proxy on a free port; routes and apps may come and go while it runs."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits | None = None) -> None:
+        self.limits = limits
         self.routes = Routes()
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self.listener.getsockname()[1]
@@ -39,7 +41,7 @@ class Rig:
 
     async def _main(self) -> None:
         self._closing = asyncio.Event()
-        self.proxy = Proxy(self.routes, port=self.port)
+        self.proxy = Proxy(self.routes, port=self.port, limits=self.limits)
         await self.proxy.serve(self.listener)
         self._ready.set()
         await self._closing.wait()
@@ -142,8 +144,9 @@ def read_head(sock: socket.socket) -> bytes:
 
 
 @pytest.fixture
-def rig() -> Iterator[Rig]:
-    rig = Rig()
+def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
+    """A proxy with the usual limits, or those of @pytest.mark.parametrize("rig", [Limits(...)], indirect=True)."""
+    rig = Rig(getattr(request, "param", None))
     yield rig
     rig.close()
 
