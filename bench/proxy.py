@@ -1,4 +1,5 @@
-"""CPU time for a proxied request, beside nginx where it is installed: from schedstat, candidates interleaved."""
+"""CPU time for a proxied request and for a large body, beside nginx and HAProxy where they are installed: from schedstat,
+candidates interleaved, the proxy on one CPU and the load and the app on the other."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ from pathlib import Path
 
 Row = tuple[str, str, str]
 ROUNDS, SECONDS, CONNECTIONS = 6, 2, 8
-APP, NGINX, LOCALD = 18000, 18001, 18002
+APP, NGINX, LOCALD, HAPROXY = 18000, 18001, 18002, 18003
+BODY_ROUNDS, GIB = 5, 1 << 30
 HEADERS = {
     "Host": "app.localhost", "User-Agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/150.0 Safari/537.36",
     "Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", "Accept-Language": "en-US,en;q=0.9",
@@ -25,9 +27,23 @@ HEADERS = {
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 13\r\n\r\nHello, world\n"
 UPSTREAM = f"""
 import asyncio, uvloop
+BLOCK = bytes(1 << 16)
 class App(asyncio.Protocol):
+    left, stopped = 0, False
     def connection_made(self, transport): self.transport = transport
-    def data_received(self, data): self.transport.write({ANSWER!r} * data.count(b"\\r\\n\\r\\n"))
+    def data_received(self, data):
+        if data.startswith(b"GET /body"):
+            self.transport.write(b"HTTP/1.1 200 OK\\r\\nContent-Length: {GIB}\\r\\n\\r\\n")
+            self.left = {GIB} // len(BLOCK)
+            self.go()
+        else:
+            self.transport.write({ANSWER!r} * data.count(b"\\r\\n\\r\\n"))
+    def go(self):
+        while self.left and not self.stopped:
+            self.left -= 1
+            self.transport.write(BLOCK)
+    def pause_writing(self): self.stopped = True
+    def resume_writing(self): self.stopped = False; self.go()
 async def main():
     server = await asyncio.get_running_loop().create_server(App, "127.0.0.1", {APP})
     await server.serve_forever()
@@ -53,32 +69,87 @@ http {{
   upstream app {{ server 127.0.0.1:{APP}; keepalive 32; keepalive_requests 100000000; }}
   server {{ listen 127.0.0.1:{NGINX}; location / {{
     proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host;
-    proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header X-Forwarded-Proto $scheme; }} }}
+    proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header X-Forwarded-Proto $scheme; proxy_buffering off; }} }}
 }}
+"""
+HAPROXY_CONFIG = f"""
+global
+  nbthread 1
+  maxconn 1000
+defaults
+  mode http
+  timeout connect 5s
+  timeout client 60s
+  timeout server 60s
+  http-reuse always
+  option forwardfor
+frontend front
+  bind 127.0.0.1:{HAPROXY}
+  default_backend back
+backend back
+  server app 127.0.0.1:{APP}
 """
 
 
-def measure(folder: Path) -> list[Row]:
-    """A row for each candidate; the ratio is to nginx."""
+def measure(folder: Path) -> dict[str, list[Row]]:
+    """Tables of a row for each candidate; the ratio is to nginx."""
     if not shutil.which("wrk"):
-        return [("not measured: wrk is not installed", "-", "-")]
-    times: dict[str, list[float]] = {}
+        return {"Proxy": [("not measured: wrk is not installed", "-", "-")]}
+    requests: dict[str, list[float]] = {}
+    bodies: dict[str, list[float]] = {}
     with contextlib.ExitStack() as stack:
         stack.enter_context(server([sys.executable, "-P", "-c", UPSTREAM], APP, 1))
         ours = stack.enter_context(server([sys.executable, "-P", "-c", OURS], LOCALD, 0))
+        idle = resident(ours.pid)
         candidates = {"locald": (LOCALD, ours)}
-        if shutil.which("nginx"):
-            config = folder / "nginx.conf"
-            config.write_text(CONFIG.replace("NAME", str(folder)))
-            candidates["nginx, 1 worker"] = (NGINX, stack.enter_context(server(["nginx", "-c", str(config)], NGINX, 0)))
+        peers = {
+            "nginx, 1 worker, unbuffered": ("nginx", NGINX, CONFIG.replace("NAME", str(folder)), "-c"),
+            "HAProxy, 1 thread": ("haproxy", HAPROXY, HAPROXY_CONFIG, "-f"),
+        }
+        for name, (program, port, text, option) in peers.items():
+            if shutil.which(program):
+                config = folder / f"{program}.conf"
+                config.write_text(text)
+                candidates[name] = (port, stack.enter_context(server([program, option, str(config)], port, 0)))
         for _ in range(ROUNDS):
             for name, (port, process) in candidates.items():
-                times.setdefault(name, []).append(load(port, process.pid))
+                requests.setdefault(name, []).append(load(port, process.pid))
+        for _ in range(BODY_ROUNDS):
+            for name, (port, process) in candidates.items():
+                bodies.setdefault(name, []).append(download(port, process.pid))
+        after = resident(ours.pid)
+    return {
+        "CPU of the proxy for a request, 12 browser headers, keep-alive (median)": rows(requests, "us"),
+        "CPU of the proxy for a body of 1 GiB (median)": rows(bodies, "ms"),
+        "Resident memory of the proxy alone": [
+            ("idle", f"{idle:.0f} MB", "-"),
+            ("after all of this", f"{after:.0f} MB", "-"),
+        ],
+    }
+
+
+def rows(times: dict[str, list[float]], unit: str) -> list[Row]:
     medians = {name: statistics.median(values) for name, values in times.items()}
-    base = medians.get("nginx, 1 worker")
+    base = next((value for name, value in medians.items() if "nginx" in name), None)
     return [
-        (name, f"{value:.1f} us", f"{value / base:.2f}" if base else "-") for name, value in sorted(medians.items())
+        (name, f"{value:.1f} {unit}", f"{value / base:.2f}" if base else "-") for name, value in sorted(medians.items())
     ]
+
+
+def download(port: int, pid: int) -> float:
+    """Milliseconds of CPU for a body of 1 GiB."""
+    before = cpu_time(pid)
+    curl = ["taskset", "-c", "1", "curl", "--silent", "--fail", "--noproxy", "*", "--output", "/dev/null"]
+    subprocess.run([*curl, "--header", "Host: app.localhost", f"http://127.0.0.1:{port}/body"], check=True)
+    return (cpu_time(pid) - before) / 1e6
+
+
+def resident(pid: int) -> float:
+    """Megabytes of memory, as the kernel counts them."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    found = re.search(r"VmRSS:\s+(\d+) kB", status)
+    assert found
+    return int(found[1]) * 1024 / 1e6
 
 
 @contextlib.contextmanager

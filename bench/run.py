@@ -162,7 +162,7 @@ def main() -> None:
                 [(name, f"{value:.2f} us", f"{value / fds['socket']:.2f}") for name, value in fds.items()],
             ),
             ("Start-up (median)", starts()),
-            ("CPU of the proxy for a request, 12 browser headers, keep-alive (median)", proxy.measure(folder)),
+            *proxy.measure(folder).items(),
         ]
     for title, rows in sections:
         width = max(len(row[0]) for row in rows)

@@ -11,7 +11,7 @@ from locald.proxy.upstream import DialError
 
 from locald.proxy.headers cimport Hop, count_loops, is_websocket, request_head, response_head
 from locald.proxy.http1 cimport End, Reader, Request, Response
-from locald.proxy.upstream cimport Borrower, Upstream
+from locald.proxy.upstream cimport Borrower, Pool, Upstream
 
 __all__ = ["Client"]
 
@@ -33,6 +33,7 @@ cdef class Client:
 
     cdef readonly object proxy, transport
     cdef object limits
+    cdef Pool pool
     cdef Hop hop
     cdef Reader reader
     cdef Exchange exchange
@@ -44,6 +45,7 @@ cdef class Client:
     def __init__(self, proxy):
         self.proxy = proxy
         self.limits = proxy.limits
+        self.pool = proxy.pool
         self.reader = Reader(True)
         self.mode = HTTP
 
@@ -240,7 +242,7 @@ cdef class Exchange(Borrower):
 
     cdef start(self):
         """Begin, or wait in line while the route has as many at work as it may have."""
-        if self.client.proxy.pool.enter(self.route, self):
+        if self.client.pool.enter(self.route, self):
             self.admitted()
 
     cpdef admitted(self):
@@ -252,7 +254,7 @@ cdef class Exchange(Borrower):
             return
         # A connection that was idle may be closed by the server at this very moment; only what can be said twice
         # is said on one (RFC 9110 section 9.2.2).
-        idle = proxy.pool.take(self.route, proxy.now()) if self._is_replayable() else None
+        idle = self.client.pool.take(self.route, proxy.now()) if self._is_replayable() else None
         if idle is not None:
             self._reused = True
             self._connected(idle)
@@ -263,14 +265,14 @@ cdef class Exchange(Borrower):
         """Give the place away, to whoever waits for it."""
         if self._holds:
             self._holds = False
-            self.client.proxy.pool.leave(self.route)
+            self.client.pool.leave(self.route)
 
     cdef bint _is_replayable(self):
         return self.request.method in IDEMPOTENT and not self.request.has_body and not self._upgrade
 
     async def _dial(self):
         try:
-            upstream = await self.client.proxy.pool.dial(self.route)
+            upstream = await self.client.pool.dial(self.route)
         except DialError as error:
             self._dialling = None
             self._fail(error.failures, error.timed_out)
@@ -360,7 +362,7 @@ cdef class Exchange(Borrower):
         proxy = self.client.proxy
         upstream.borrower = None
         if reusable and not upstream.gone and not upstream.transport.is_closing() and not proxy.draining:
-            proxy.pool.give_back(upstream, proxy.now())
+            self.client.pool.give_back(upstream, proxy.now())
         elif self._request_done:
             upstream.transport.close()
         else:
@@ -413,7 +415,7 @@ cdef class Exchange(Borrower):
         if self._holds:
             self._release()
         else:
-            self.client.proxy.pool.give_up(self.route, self)
+            self.client.pool.give_up(self.route, self)
         self.upstream = None
         if upstream is not None:
             upstream.borrower = None

@@ -20,9 +20,22 @@ cdef class Upstream:
     cdef Borrower borrower
     cdef bint tunnel, gone, paused
     cdef public double idle_until
-    cdef object _pool
+    cdef Pool _pool
 
     cdef lend(self, Borrower borrower, bint head_request)
     cdef pump(self)
     cdef set_paused(self, bint paused)
     cdef _end(self)
+
+
+cdef class Pool:
+    cdef readonly object limits
+    cdef readonly set open
+    cdef dict _idle, _worked, _working, _waiting
+
+    cdef bint enter(self, object route, object exchange)
+    cdef leave(self, object route)
+    cdef give_up(self, object route, object exchange)
+    cdef Upstream take(self, object route, double now)
+    cdef give_back(self, Upstream upstream, double now)
+    cdef forget(self, Upstream upstream)

@@ -1,9 +1,11 @@
 """Connections to the apps: dialled, lent to one exchange at a time, kept for a while, retried by who borrows them."""
 
 import asyncio
-from collections import defaultdict, deque
+from collections import deque
 
 from locald.proxy.http1 import NEED_DATA, ProtocolError
+
+from cpython.ref cimport PyObject
 
 from locald.proxy.http1 cimport Reader
 
@@ -44,7 +46,7 @@ cdef class Borrower:
 cdef class Upstream:
     """One connection to one target.  ``paused``: our reading, while the client does not take more."""
 
-    def __init__(self, pool, target):
+    def __init__(self, Pool pool, target):
         self.target = target
         self.reader = Reader(False)
         self._pool = pool
@@ -128,56 +130,59 @@ cdef class Upstream:
             self.transport.resume_reading()
 
 
-class Pool:
+cdef class Pool:
     """Idle connections, the one used last first: the others may then grow old and go."""
 
     def __init__(self, limits):
         self.limits = limits
         self.open = set()
-        self._idle = defaultdict(list)
+        self._idle = {}
         self._worked = {}
-        # By route object, whatever became of its name: how many are at work, and who waits, in the order they came.
-        self._working = defaultdict(int)
-        self._waiting = defaultdict(deque)
+        # By the identity of the route, whatever became of its name: the exchanges keep it alive while it is counted.
+        self._working = {}
+        self._waiting = {}
 
     @property
     def at_work(self):
         """How many requests are under way, over all routes."""
         return sum(self._working.values())
 
-    def enter(self, route, exchange):
+    cdef bint enter(self, object route, object exchange):
         """Whether the exchange may begin; else it is in line, and its admitted() will be called."""
-        key = id(route)  # the exchanges keep the route alive for as long as it is counted
-        if self._working[key] < self.limits.upstream_max:
-            self._working[key] += 1
+        key = <size_t> <PyObject *> route
+        count = self._working.get(key, 0)
+        if count < self.limits.upstream_max:
+            self._working[key] = count + 1
             return True
-        self._waiting[key].append(exchange)
+        self._waiting.setdefault(key, deque()).append(exchange)
         return False
 
-    def leave(self, route):
+    cdef leave(self, object route):
         """One has ended: its place goes to the first in line."""
-        key = id(route)
+        key = <size_t> <PyObject *> route
         waiting = self._waiting.get(key)
         if waiting:
-            exchange = waiting.popleft()
-            if not waiting:
-                del self._waiting[key]
             # Not from here: a line of thousands that all fail at once would be as many frames deep.
-            asyncio.get_running_loop().call_soon(exchange.admitted)
+            asyncio.get_running_loop().call_soon(waiting.popleft().admitted)
             return
-        self._working[key] -= 1
-        if self._working[key] == 0:
+        if waiting is not None:
+            del self._waiting[key]
+        count = self._working[key]
+        if count == 1:
             del self._working[key]
+        else:
+            self._working[key] = count - 1
 
-    def give_up(self, route, exchange):
+    cdef give_up(self, object route, object exchange):
         """The client of one that waits has gone."""
-        waiting = self._waiting.get(id(route))
+        waiting = self._waiting.get(<size_t> <PyObject *> route)
         if waiting and exchange in waiting:
             waiting.remove(exchange)
 
-    def take(self, route, double now):
+    cdef Upstream take(self, object route, double now):
         """A connection that was idle for less than its time, if there is one."""
         cdef Upstream upstream
+        cdef list idle
         for target in route.targets:
             idle = self._idle.get(target)
             while idle:
@@ -187,19 +192,21 @@ class Pool:
                 upstream.transport.close()
         return None
 
-    def give_back(self, Upstream upstream, double now):
+    cdef give_back(self, Upstream upstream, double now):
+        cdef list idle = self._idle.get(upstream.target)
         upstream.set_paused(False)  # a paused one would not see the server close it
         upstream.borrower = None
-        idle = self._idle[upstream.target]
+        if idle is None:
+            idle = self._idle[upstream.target] = []
         if len(idle) >= self.limits.pool_max:
             upstream.transport.close()
             return
         upstream.idle_until = now + self.limits.pool_idle_s
         idle.append(upstream)
 
-    def forget(self, Upstream upstream):
-        idle = self._idle.get(upstream.target, [])
-        if upstream in idle:
+    cdef forget(self, Upstream upstream):
+        cdef list idle = self._idle.get(upstream.target)
+        if idle is not None and upstream in idle:
             idle.remove(upstream)
         if not idle:
             self._idle.pop(upstream.target, None)
