@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import string
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 from locald.errors import LocaldError, NameTaken
 from locald.proxy import routes as module
 from locald.proxy.routes import PATH_MAX, Route, Routes, prefix, rewritten
-from locald.proxy.targets import local
+from locald.proxy.targets import UnixTarget, local
 
 TO = local(3000)
 
@@ -390,3 +392,92 @@ def test_an_open_response_goes_on_when_its_route_is_removed_or_replaced(rig: Any
             read_until(sock, b"of the new\r\n0\r\n\r\n")
         else:
             assert b"404 Not Found" in read_until(sock, b"\r\n\r\n")
+
+
+# What the upstream of a Unix socket, or of a stripped prefix, gets
+
+UPGRADE = (
+    b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+)
+
+
+@pytest.fixture
+def unix(rig: Any, tmp_path: Path) -> Iterator[list[tuple[int, bytes]]]:
+    """An app on a Unix socket, for app.localhost/api stripped: each connection's number, and the heads that came on it."""
+    heads: list[tuple[int, bytes]] = []
+    path = tmp_path / "app.sock"
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(str(path))
+    listener.listen()
+
+    def accept() -> None:
+        number = 0
+        while True:
+            try:
+                sock = listener.accept()[0]
+            except OSError:
+                return
+            number += 1
+            with sock:
+                while data := sock.recv(1 << 16):
+                    if b"Upgrade: websocket" in data:
+                        heads.append((number, data))
+                        sock.sendall(
+                            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nhello"
+                        )
+                    elif b"HTTP/1.1\r\n" in data:
+                        heads.append((number, data))
+                        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+                    else:
+                        sock.sendall(data)
+
+    thread = threading.Thread(target=accept)
+    thread.start()
+    rig.call(lambda: rig.routes.add(Route("app", (UnixTarget(str(path)),), path=b"/api", strip=b"/api")))
+    yield heads
+    rig.close()
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+    thread.join(10)
+
+
+def test_a_unix_socket_is_kept_for_the_next_request_and_sees_the_path_without_the_prefix(rig: Any, unix: Any) -> None:
+    with rig.connect() as sock:
+        for target in (b"/api", b"/api?q=/api", b"http://app.localhost/api/x"):
+            sock.sendall(b"GET " + target + b" HTTP/1.1\r\nHost: app.localhost\r\nX-Forwarded-Prefix: /evil\r\n\r\n")
+            read_until(sock, b"ok")
+    assert [(number, head.partition(b" HTTP")[0]) for number, head in unix] == [
+        (1, b"GET /"), (1, b"GET /?q=/api"), (1, b"GET /x"),
+    ]  # fmt: skip
+    for _, head in unix:
+        assert [line for line in head.split(b"\r\n") if b"Prefix" in line] == [b"X-Forwarded-Prefix: /api"]
+
+
+def test_a_websocket_goes_through_a_unix_socket(rig: Any, unix: Any) -> None:
+    with rig.connect() as sock:
+        sock.sendall(b"GET /api/hmr HTTP/1.1\r\nHost: app.localhost\r\n" + UPGRADE + b"\r\n")
+        read_until(sock, b"hello")
+        sock.sendall(b"ping")
+        assert read_until(sock, b"ping") == b"ping"
+    assert unix[0][1].startswith(b"GET /hmr HTTP/1.1\r\n")
+
+
+def test_a_path_that_no_app_has_is_404_and_goes_nowhere(rig: Any, unix: Any) -> None:
+    for target in (b"/", b"/apix", b"/api/../api/x", b"/%61pi"):
+        answer = rig.talk(b"GET " + target + b" HTTP/1.1\r\nHost: app.localhost\r\nConnection: close\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 404 ")
+        assert b"No app of app.localhost has this path" in answer
+        assert b"app/api  http://app.localhost:%d/api\n" % rig.port in answer
+    assert unix == []
+
+
+def test_a_unix_socket_that_is_not_there_or_not_listened_on_is_502(rig: Any, tmp_path: Path) -> None:
+    gone, dead = tmp_path / "gone.sock", tmp_path / "dead.sock"
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(str(dead))
+    for name, path, why in (("gone", gone, "no such file"), ("dead", dead, "connection refused")):
+        rig.call(lambda name=name, path=path: rig.routes.add(Route(name, (UnixTarget(str(path)),))))
+        answer = rig.talk(b"GET / HTTP/1.1\r\nHost: " + name.encode() + b".localhost\r\nConnection: close\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 502 ")
+        assert f"unix:{path}: {why}".encode() in answer
