@@ -23,6 +23,7 @@ sys.path.insert(0, str(ROOT / "csrc"))
 sys.path.insert(0, str(ROOT / "bench"))
 import build_shim  # noqa: E402
 import proxy  # noqa: E402
+import routes  # noqa: E402
 
 from locald.setup.form import BY_CAPABILITY  # noqa: E402
 
@@ -163,6 +164,7 @@ def main() -> None:
             ),
             ("Start-up (median)", starts()),
             *proxy.measure(folder).items(),
+            ("Looking up a route (median)", routes.measure()),
         ]
     for title, rows in sections:
         width = max(len(row[0]) for row in rows)

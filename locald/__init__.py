@@ -7,6 +7,7 @@ The rooms, and who may enter them (tests/test_layout.py keeps it so):
 
     errors      every failure a user can see, and the exit codes
     paths       where things live
+    config      config.toml, the user's settings of the daemon
     fdpass      SCM_RIGHTS, a thin skin over csrc/fdpass.c
     shim        bind(): finds, verifies and calls the setuid helper (csrc/shim)
     refusal     why a port could not be had, in the words of an exception
@@ -14,7 +15,7 @@ The rooms, and who may enter them (tests/test_layout.py keeps it so):
     control/    the Unix socket between the commands and the daemon
     daemon      builds the rooms, connects them, owns start and stop
     aliases     routes that outlive the daemon, kept in a file
-    proxy/      Host header to upstream: server, connection, http1, headers, routes, upstream, pages
+    proxy/      Host header to upstream: server, connection, http1, headers, routes, targets, upstream, pages
     supervisor/ the processes we start: in the foreground for `locald run`, and their end
     setup/      what runs as root, once, by `sudo locald-setup`; nothing else does
 

@@ -1,4 +1,4 @@
-"""Routes that outlive the daemon: name -> port, in one file of JSON.
+"""Routes that outlive the daemon, in one file of JSON.
 
 Written to a temporary file and renamed, so that a kill or a full disk leaves the old file whole; a file
 that cannot be read is set aside, never overwritten.
@@ -7,7 +7,7 @@ that cannot be read is set aside, never overwritten.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -15,60 +15,98 @@ import msgspec
 
 from locald.errors import LocaldError
 
-__all__ = ["Aliases"]
+__all__ = ["Alias", "Aliases"]
+
+VERSION = 2  # 1 had names and ports only; the next save makes it 2
 
 
-class _File(msgspec.Struct, forbid_unknown_fields=True):
+class Alias(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A name, with a prefix of the path or "" for all, and what it leads to, as proxy/targets.py spells it."""
+
+    name: str
+    target: str
+    path: str = ""
+    wildcard: bool = False
+    strip: bool = False
+
+
+class _Version(msgspec.Struct):
+    version: int
+
+
+class _File1(msgspec.Struct, forbid_unknown_fields=True):
     version: int
     aliases: dict[str, Annotated[int, msgspec.Meta(ge=1, le=65535)]]
 
 
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    version: int
+    aliases: list[Alias]
+
+
 class Aliases:
-    """The aliases in ``path``.  ``note`` says what was wrong with the file, if anything was."""
+    """The aliases in ``path``.  ``check`` raises LocaldError for one that can be no route.  ``note`` says what was
+    wrong with the file, if anything was."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, check: Callable[[Alias], object]) -> None:
         self._path = path
+        self._check = check
         self.note = ""
-        self._ports = self._load()
+        self._aliases = self._load()
 
-    def __iter__(self) -> Iterator[tuple[str, int]]:
-        return iter(sorted(self._ports.items()))
+    def __iter__(self) -> Iterator[Alias]:
+        return iter([self._aliases[key] for key in sorted(self._aliases)])
 
-    def __contains__(self, name: str) -> bool:
-        return name in self._ports
+    def __contains__(self, key: tuple[str, str]) -> bool:
+        """Whether there is one of this name and path."""
+        return key in self._aliases
 
-    def add(self, name: str, port: int) -> None:
-        self._save({**self._ports, name: port})
+    def add(self, alias: Alias) -> None:
+        self._save({**self._aliases, (alias.name, alias.path): alias})
 
-    def remove(self, name: str) -> None:
-        self._save({known: port for known, port in self._ports.items() if known != name})
+    def remove(self, name: str, path: str) -> None:
+        self._save({key: alias for key, alias in self._aliases.items() if key != (name, path)})
 
-    def _load(self) -> dict[str, int]:
+    def _load(self) -> dict[tuple[str, str], Alias]:
         try:
             text = self._path.read_bytes()
         except FileNotFoundError:
             return {}
         try:
-            found = msgspec.json.decode(text, type=_File)
-            if found.version != 1:
-                raise LocaldError(f"version {found.version} is of a newer locald")
+            aliases = _decode(text)
+            for alias in aliases:
+                self._check(alias)
+            found = {(alias.name, alias.path): alias for alias in aliases}
+            if len(found) < len(aliases):
+                raise LocaldError("a name is in it twice")
         except (msgspec.DecodeError, UnicodeDecodeError, LocaldError) as error:
             aside = self._path.with_name(f"{self._path.name}.bad-{os.getpid()}")
             self._path.rename(aside)
             self.note = f"{self._path} was not usable ({error}) and is now {aside}: aliases must be made again"
             return {}
-        return found.aliases
+        return found
 
-    def _save(self, ports: dict[str, int]) -> None:
+    def _save(self, aliases: dict[tuple[str, str], Alias]) -> None:
+        file = _File(VERSION, [aliases[key] for key in sorted(aliases)])
         new = self._path.with_name(f"{self._path.name}.new")
         try:
             fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-            with os.fdopen(fd, "wb") as file:
-                file.write(msgspec.json.format(msgspec.json.encode(_File(1, ports))) + b"\n")
-                file.flush()
+            with os.fdopen(fd, "wb") as out:
+                out.write(msgspec.json.format(msgspec.json.encode(file)) + b"\n")
+                out.flush()
                 os.fsync(fd)
             new.rename(self._path)
         except OSError as error:
             new.unlink(missing_ok=True)
             raise LocaldError(f"the alias was not saved: {error.strerror}: {self._path}", "df -h ~") from None
-        self._ports = ports
+        self._aliases = aliases
+
+
+def _decode(text: bytes) -> list[Alias]:
+    version = msgspec.json.decode(text, type=_Version).version
+    if version == 1:
+        ports = msgspec.json.decode(text, type=_File1).aliases
+        return [Alias(name, str(port)) for name, port in ports.items()]
+    if version != VERSION:
+        raise LocaldError(f"version {version} is not of this locald, which knows {VERSION}")
+    return msgspec.json.decode(text, type=_File).aliases

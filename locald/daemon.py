@@ -16,20 +16,21 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import uvloop
 
 import locald
-from locald import shim
-from locald.aliases import Aliases
+from locald import config, shim
+from locald.aliases import Alias, Aliases
 from locald.control import lock
 from locald.control.codec import encode
 from locald.control.messages import (
     PROTOCOL,
     AddAlias,
+    Aliased,
     App,
     Done,
     Ended,
@@ -49,7 +50,8 @@ from locald.control.messages import (
 from locald.control.server import ControlServer, Session
 from locald.errors import AddressUnavailable, BindError, Exit, LocaldError, NameTaken
 from locald.paths import Paths, find
-from locald.proxy.routes import Route, Routes, Target
+from locald.proxy import targets
+from locald.proxy.routes import Route, Routes
 from locald.proxy.server import Proxy
 from locald.supervisor.orphans import end_group
 from locald.supervisor.ports import free_port
@@ -69,6 +71,7 @@ class Running:
     """An app that `locald run` has registered, while its connection is open."""
 
     request: Register
+    route: Route
     port: int
     since: float
     process: Started | None = None
@@ -84,7 +87,7 @@ class Daemon:
         self._since = time.time()
         self._notes: list[str] = []
         self._addresses: list[str] = []
-        self._routes = Routes()
+        self._routes: Routes
         self._running: dict[Session, Running] = {}
         self._endings: set[asyncio.Task[None]] = set()
         self._stop = asyncio.Event()
@@ -95,6 +98,7 @@ class Daemon:
         socket_path = Path(self._paths.socket)
         held = lock.hold(Path(self._paths.lock), socket_path)
         try:
+            self._configure(self._read_config())
             listeners = self._bind()
             self._load_aliases()
             proxy = self._proxy = Proxy(self._routes, port=self._http_port, logger=logging.getLogger("locald.proxy"))
@@ -115,6 +119,24 @@ class Daemon:
                 await asyncio.gather(*self._endings)
         finally:
             os.close(held)
+
+    def _read_config(self) -> config.Config:
+        """What the user's file says.  A broken one is an error: to serve without a part of it would be a guess."""
+        path = Path(self._paths.config)
+        try:
+            return config.parse(path.read_bytes().decode(), str(path))
+        except FileNotFoundError:
+            return config.Config()
+        except UnicodeDecodeError as error:
+            raise LocaldError(f"{path} is not UTF-8: byte {error.start}", f"edit {path}") from None
+        except OSError as error:
+            raise LocaldError(f"{path} cannot be read: {error.strerror}", f"ls -l {path}") from None
+
+    def _configure(self, settings: config.Config) -> None:
+        self._routes = Routes(settings.suffixes)
+        for note in settings.notes():
+            self._notes.append(note)
+            log.warning("%s", note)
 
     def _bind(self) -> list[socket.socket]:
         """The listeners, on both loopback addresses; a machine without IPv6 goes on with IPv4."""
@@ -140,12 +162,12 @@ class Daemon:
         return listeners
 
     def _load_aliases(self) -> None:
-        self._aliases = Aliases(Path(self._paths.aliases))
+        self._aliases = Aliases(Path(self._paths.aliases), _alias_route)
         if self._aliases.note:
             self._notes.append(self._aliases.note)
             log.error("%s", self._aliases.note)
-        for name, port in self._aliases:
-            self._routes.add(_alias(name, port))
+        for alias in self._aliases:
+            self._routes.add(_alias_route(alias))
 
     def _catch_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -167,11 +189,13 @@ class Daemon:
             case Ended():
                 self._release(session)
                 return None
-            case AddAlias(name, port):
-                return self._add_alias(name, port)
-            case RemoveAlias(name):
-                return self._remove_alias(name)
+            case AddAlias():
+                return self._add_alias(request)
+            case RemoveAlias(name, path):
+                return self._remove_alias(name, path)
             case Stop(restart):
+                if restart:
+                    self._read_config()  # with a broken file there would be no next daemon
                 self._restart = restart
                 self._stop.set()
                 return Done()
@@ -179,41 +203,45 @@ class Daemon:
     def _register(self, session: Session, request: Register) -> Registered:
         if session in self._running:
             raise LocaldError("this connection has an app already")
-        self._refuse_taken(request.name)
         port = request.port or free_port({app.port for app in self._running.values()})
         detail = f"{' '.join(request.command)}   in {request.directory}"
         hint = "is it still starting? It must listen on the port in $PORT; its own output says more"
-        self._routes.add(_route(request.name, port, detail, hint))
-        self._running[session] = Running(request, port, time.time())
-        log.info("%s -> port %d (%s)", request.name, port, detail)
-        return Registered(request.name, self._url(request.name), port)
+        route = _route(request, targets.local(port), detail, hint)
+        self._refuse_taken(route)
+        self._routes.add(route)
+        self._running[session] = Running(request, route, port, time.time())
+        log.info("%s -> port %d (%s)", route.shown, port, detail)
+        return Registered(request.name, self._url(route), port)
 
-    def _add_alias(self, name: str, port: int) -> Registered:
-        if name not in self._aliases:
-            self._refuse_taken(name)
-        self._aliases.add(name, port)  # saved first: what cannot be kept is not begun
-        self._routes.remove(name)
-        self._routes.add(_alias(name, port))
-        return Registered(name, self._url(name), port)
+    def _add_alias(self, request: AddAlias) -> Aliased:
+        target = targets.spell(targets.parse(request.target))
+        alias = Alias(request.name, target, request.path, request.wildcard, request.strip)
+        route = _alias_route(alias)
+        if (alias.name, alias.path) not in self._aliases:
+            self._refuse_taken(route)
+        self._aliases.add(alias)  # saved first: what cannot be kept is not begun
+        self._routes.remove(*route.key)
+        self._routes.add(route)
+        return Aliased(self._url(route), target)
 
-    def _remove_alias(self, name: str) -> Done:
-        if name not in self._aliases:
-            raise LocaldError(f"there is no alias {name}", "locald status")
-        self._aliases.remove(name)
-        self._routes.remove(name)
+    def _remove_alias(self, name: str, path: str) -> Done:
+        if (name, path) not in self._aliases:
+            raise LocaldError(f"there is no alias {name}{path}", "locald status")
+        self._aliases.remove(name, path)
+        self._routes.remove(name, path.encode())
         return Done()
 
-    def _refuse_taken(self, name: str) -> None:
+    def _refuse_taken(self, route: Route) -> None:
         for app in self._running.values():
-            if app.request.name == name:
+            if app.route.key == route.key:
                 raise NameTaken(
-                    f"the name {name} is taken: {' '.join(app.request.command)} in {app.request.directory}",
+                    f"the name {route.shown} is taken: {' '.join(app.request.command)} in {app.request.directory}",
                     "choose another: locald run --name NAME -- CMD",
                 )
-        if name in self._aliases:
+        if (route.name, route.path.decode()) in self._aliases:
             raise NameTaken(
-                f"the name {name} is taken by an alias",
-                f"locald alias --remove {name}, or choose another: locald run --name NAME -- CMD",
+                f"the name {route.shown} is taken by an alias",
+                f"{_removal(route)}, or choose another: locald run --name NAME -- CMD",
             )
 
     def _closed(self, session: Session) -> None:
@@ -227,17 +255,15 @@ class Daemon:
     def _release(self, session: Session) -> Running | None:
         app = self._running.pop(session, None)
         if app is not None:
-            self._routes.remove(app.request.name)
-            log.info("%s is gone", app.request.name)
+            self._routes.remove(*app.route.key)
+            log.info("%s is gone", app.route.shown)
         return app
 
     def _report(self) -> Report:
         apps = [
-            App(
-                name=app.request.name,
-                url=self._url(app.request.name),
+            self._app(
+                app.route,
                 kind="run",
-                port=app.port,
                 pid=app.process.pid if app.process else None,
                 since=app.since,
                 directory=app.request.directory,
@@ -245,7 +271,7 @@ class Daemon:
             )
             for app in self._running.values()
         ]
-        apps += [App(name, self._url(name), "alias", port, None, 0.0, "", []) for name, port in self._aliases]
+        apps += [self._app(_alias_route(alias), kind="alias") for alias in self._aliases]
         return Report(
             version=self.hello.version,
             pid=self.hello.pid,
@@ -254,22 +280,55 @@ class Daemon:
             addresses=self._addresses,
             connections=self._proxy.connections,
             notes=self._notes,
-            apps=sorted(apps, key=lambda app: app.name),
+            apps=sorted(apps, key=lambda app: (app.name, app.path)),
         )
 
-    def _url(self, name: str) -> str:
+    def _app(
+        self,
+        route: Route,
+        kind: str,
+        pid: int | None = None,
+        since: float = 0.0,
+        directory: str = "",
+        command: Sequence[str] = (),
+    ) -> App:
+        target = targets.spell(route.targets)
+        return App(
+            name=route.name,
+            path=route.path.decode(),
+            wildcard=route.wildcard,
+            strip=bool(route.strip),
+            url=self._url(route),
+            kind=kind,
+            target=target,
+            port=int(target) if target.isdecimal() else None,
+            pid=pid,
+            since=since,
+            directory=directory,
+            command=list(command),
+        )
+
+    def _url(self, route: Route) -> str:
         port = "" if self._http_port == HTTP_PORT else f":{self._http_port}"
-        return f"http://{name}.localhost{port}/"
+        return f"http://{route.name}.{config.LOCALHOST}{port}{route.path.decode() or '/'}"
 
 
-def _alias(name: str, port: int) -> Route:
-    hint = f"start the server of port {port}, or take the name away: locald alias --remove {name}"
-    return _route(name, port, "an alias, for a server that locald did not start", hint)
+def _alias_route(alias: Alias) -> Route:
+    """Raises LocaldError where it can be none."""
+    route = _route(alias, targets.parse(alias.target), "an alias, for a server that locald did not start", "")
+    hint = f"start the server behind {alias.target}, or take the name away: {_removal(route)}"
+    return replace(route, hint=hint)
 
 
-def _route(name: str, port: int, detail: str, hint: str) -> Route:
-    # Dev servers listen on one loopback address or the other, and do not say which.
-    return Route(name, (Target("127.0.0.1", port), Target("::1", port)), detail, hint)
+def _route(request: Register | Alias, leads_to: targets.Targets, detail: str, hint: str) -> Route:
+    path = request.path.encode()
+    strip = path if request.strip else b""
+    return Route(request.name, leads_to, detail, hint, path, strip, request.wildcard)
+
+
+def _removal(route: Route) -> str:
+    path = f" --path {route.path.decode()}" if route.path else ""
+    return f"locald alias --remove {route.name}{path}"
 
 
 def main() -> None:

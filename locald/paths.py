@@ -27,11 +27,13 @@ else:
 
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """The user's places: ``state`` outlives a restart of the machine, ``runtime`` does not."""
+    """The user's places: ``state`` outlives a restart of the machine, ``runtime`` does not; ``settings`` is where the
+    user writes, and we only read."""
 
     state: PurePosixPath
     runtime: PurePosixPath
     logs: PurePosixPath
+    settings: PurePosixPath
 
     @property
     def socket(self) -> PurePosixPath:
@@ -52,6 +54,10 @@ class Paths:
     def aliases(self) -> PurePosixPath:
         return self.state / "aliases.json"
 
+    @property
+    def config(self) -> PurePosixPath:
+        return self.settings / "config.toml"
+
 
 def find(environ: Mapping[str, str], platform: str = sys.platform) -> Paths:
     """The places for the user whose environment this is.
@@ -62,10 +68,11 @@ def find(environ: Mapping[str, str], platform: str = sys.platform) -> Paths:
     if platform == "darwin":
         library = _need(home) / "Library"
         state = library / "Application Support" / "locald"
-        return Paths(state=state, runtime=state / "run", logs=library / "Logs" / "locald")
+        return Paths(state=state, runtime=state / "run", logs=library / "Logs" / "locald", settings=state)
     state = (_absolute(environ, "XDG_STATE_HOME") or _need(home) / ".local" / "state") / "locald"
+    settings = (_absolute(environ, "XDG_CONFIG_HOME") or _need(home) / ".config") / "locald"
     runtime = _absolute(environ, "XDG_RUNTIME_DIR")
-    return Paths(state=state, runtime=runtime / "locald" if runtime else state / "run", logs=state)
+    return Paths(state=state, runtime=runtime / "locald" if runtime else state / "run", logs=state, settings=settings)
 
 
 def _absolute(environ: Mapping[str, str], name: str) -> PurePosixPath | None:
@@ -78,6 +85,6 @@ def _need(home: PurePosixPath | None) -> PurePosixPath:
     if home is None:
         raise LocaldError(
             "HOME is not set, so there is no place for locald's state",
-            "set HOME, or XDG_STATE_HOME and XDG_RUNTIME_DIR, to folders of yours",
+            "set HOME, or XDG_STATE_HOME, XDG_CONFIG_HOME and XDG_RUNTIME_DIR, to folders of yours",
         )
     return home

@@ -6,6 +6,7 @@ alias    a name for a server that is already running
 daemon   start, stop, restart, status, logs
 admin    setup: the same as locald-setup
 names    which name an app gets
+options  which hosts and paths a name is for
 output   errors, hints and tables as people read them
 places   the paths of this user, from the environment of this process
 """

@@ -9,9 +9,11 @@ from importlib import import_module
 from pathlib import Path
 
 import click
+import msgspec
 import psutil
 
 from locald.cli.names import derive
+from locald.cli.options import route_options
 from locald.cli.output import note
 from locald.cli.places import places
 from locald.control.client import Client, NotRunning, connect
@@ -28,8 +30,9 @@ PORT_REFERENCE = re.compile(r"\$PORT\b|\$\{PORT\}")
 @click.command("run", context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True})
 @click.option("--name", help="The name in the URL.  Else from pyproject.toml, package.json or the folder.")
 @click.option("--port", type=click.IntRange(1, 65535), help="The port the command listens on, if it must be this one.")
+@route_options
 @click.argument("argv", metavar="-- CMD [ARGS]...", nargs=-1, required=True, type=click.UNPROCESSED)
-def command(name: str | None, port: int | None, argv: tuple[str, ...]) -> int:
+def command(name: str | None, port: int | None, path: str, strip: bool, wildcard: bool, argv: tuple[str, ...]) -> int:
     """Run CMD behind http://NAME.localhost/, for as long as it runs.
 
     CMD finds the port to listen on in PORT, and as '$PORT' in its arguments (in quotes, so that your shell
@@ -37,7 +40,7 @@ def command(name: str | None, port: int | None, argv: tuple[str, ...]) -> int:
     the signal's number if one ended it.
     """
     folder = Path.cwd()
-    link = Link(places(), Register(derive(name, folder), list(argv), str(folder), port))
+    link = Link(places(), Register(derive(name, folder), list(argv), str(folder), port, path, wildcard, strip))
     with contextlib.closing(link):
         given = link.open()
         note(f"{given.url}  ->  port {given.port}")
@@ -124,7 +127,7 @@ class Link:
         given = client.request(self._request, Registered)
         self._client = client
         # The app keeps its port for life, whichever daemon serves it.
-        self._request = Register(self._request.name, self._request.command, self._request.directory, given.port)
+        self._request = msgspec.structs.replace(self._request, port=given.port)
         return given
 
     def _say(self, message: Started | Ended) -> None:

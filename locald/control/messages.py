@@ -2,7 +2,8 @@
 
 A conversation: the daemon greets with Hello; the command sends requests and gets one reply to each.  An
 app's route hangs on the connection that registered it, and goes when that connection does, however it
-ends.  The daemon may send Stopping at any time.
+ends.  The daemon may send Stopping at any time.  Hello says that both are of one protocol, so in all that follows a
+field that is not known is a mistake.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-PROTOCOL = 1
+PROTOCOL = 2
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 
 
 class Hello(Struct, tag="hello", frozen=True):
-    """The daemon's first line."""
+    """The daemon's first line.  That of a newer one may say more, and must be understood so far."""
 
     protocol: int
     version: str
@@ -27,42 +28,49 @@ class Hello(Struct, tag="hello", frozen=True):
 # Requests.
 
 
-class Status(Struct, tag="status", frozen=True):
+class Status(Struct, tag="status", frozen=True, forbid_unknown_fields=True):
     """Asks for a Report."""
 
 
-class Register(Struct, tag="register", frozen=True):
-    """Give this connection the route ``name``; ``port`` None lets the daemon choose a free one."""
+class Register(Struct, tag="register", frozen=True, forbid_unknown_fields=True):
+    """Give this connection the route of ``name`` and ``path``; ``port`` None lets the daemon choose a free one."""
 
     name: str
     command: list[str]
     directory: str
     port: Port | None = None
+    path: str = ""
+    wildcard: bool = False
+    strip: bool = False
 
 
-class Started(Struct, tag="started", frozen=True):
+class Started(Struct, tag="started", frozen=True, forbid_unknown_fields=True):
     """The registered app runs: its process group, and the leader's start time against reuse of the pid."""
 
     pid: int
     created: float
 
 
-class Ended(Struct, tag="ended", frozen=True):
+class Ended(Struct, tag="ended", frozen=True, forbid_unknown_fields=True):
     """The registered app has ended; without this, the loss of the connection means that its owner died."""
 
 
-class AddAlias(Struct, tag="alias", frozen=True):
+class AddAlias(Struct, tag="alias", frozen=True, forbid_unknown_fields=True):
     """A route to a server that is already running, kept until it is removed."""
 
     name: str
-    port: Port
+    target: str
+    path: str = ""
+    wildcard: bool = False
+    strip: bool = False
 
 
-class RemoveAlias(Struct, tag="unalias", frozen=True):
+class RemoveAlias(Struct, tag="unalias", frozen=True, forbid_unknown_fields=True):
     name: str
+    path: str = ""
 
 
-class Stop(Struct, tag="stop", frozen=True):
+class Stop(Struct, tag="stop", frozen=True, forbid_unknown_fields=True):
     """End the daemon; ``restart`` says that another will follow at once."""
 
     restart: bool = False
@@ -73,17 +81,24 @@ Request = Status | Register | Started | Ended | AddAlias | RemoveAlias | Stop
 # Replies and events.
 
 
-class Done(Struct, tag="done", frozen=True):
+class Done(Struct, tag="done", frozen=True, forbid_unknown_fields=True):
     pass
 
 
-class Registered(Struct, tag="registered", frozen=True):
+class Registered(Struct, tag="registered", frozen=True, forbid_unknown_fields=True):
     name: str
     url: str
     port: int
 
 
-class Failure(Struct, tag="failure", frozen=True):
+class Aliased(Struct, tag="aliased", frozen=True, forbid_unknown_fields=True):
+    """``target`` as locald spells it."""
+
+    url: str
+    target: str
+
+
+class Failure(Struct, tag="failure", frozen=True, forbid_unknown_fields=True):
     """A LocaldError on its way to the person it is for."""
 
     message: str
@@ -91,20 +106,25 @@ class Failure(Struct, tag="failure", frozen=True):
     exit_code: int
 
 
-class App(Struct, tag="app", frozen=True):
-    """One route.  ``since`` is seconds of the Unix epoch; ``pid`` is None for aliases and until it runs."""
+class App(Struct, tag="app", frozen=True, forbid_unknown_fields=True):
+    """One route.  ``since`` is seconds of the Unix epoch; ``pid`` is None for aliases and until it runs; ``port`` is
+    None where ``target`` is no port of this machine but an address or a Unix socket."""
 
     name: str
+    path: str
+    wildcard: bool
+    strip: bool
     url: str
     kind: str
-    port: int
+    target: str
+    port: int | None
     pid: int | None
     since: float
     directory: str
     command: list[str]
 
 
-class Report(Struct, tag="report", frozen=True):
+class Report(Struct, tag="report", frozen=True, forbid_unknown_fields=True):
     version: str
     pid: int
     since: float
@@ -115,10 +135,10 @@ class Report(Struct, tag="report", frozen=True):
     apps: list[App]
 
 
-class Stopping(Struct, tag="stopping", frozen=True):
+class Stopping(Struct, tag="stopping", frozen=True, forbid_unknown_fields=True):
     """The daemon ends on purpose; what hangs on this connection is gone when it closes."""
 
     restart: bool
 
 
-Reply = Hello | Done | Registered | Failure | Report | Stopping
+Reply = Hello | Done | Registered | Aliased | Failure | Report | Stopping

@@ -4,7 +4,8 @@ server      listeners, the one timer, the drain
 connection  one client connection: requests in, responses out, with back-pressure; tunnels
 http1       bytes <-> events, a thin skin over csrc/http1.c  [pure]
 headers     which fields go on, and which are ours           [pure]
-routes      Host -> upstream                                 [pure]
+routes      host and path -> route                           [pure]
+targets     where a route leads, and how people write that   [pure]
 upstream    dial, pool, retry
 pages       what we answer ourselves                         [pure]
 limits      every limit, and whose it follows                [pure]

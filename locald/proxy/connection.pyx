@@ -7,6 +7,7 @@ the other does not take more, so what waits in memory is bounded whatever the si
 
 from locald.proxy import headers, pages
 from locald.proxy.http1 import NEED_DATA, ProtocolError, chunk_head, last_chunk
+from locald.proxy.routes import rewritten
 from locald.proxy.upstream import DialError
 
 from locald.proxy.headers cimport Hop, count_loops, is_websocket, request_head, response_head
@@ -129,7 +130,7 @@ cdef class Client:
         self.deadline = 0.0
         if not request.has_body:
             self.reader.next_event()  # its End, which is there already
-        route = self.proxy.routes.find(request.host)
+        route = self.proxy.routes.find(request.host, request.target)
         page = self._objection(request, route)
         if page is not None:
             self.answer(page, request, not request.has_body)
@@ -142,8 +143,7 @@ cdef class Client:
         if request.method in (b"CONNECT", b"TRACE"):
             return pages.not_allowed()
         if route is None:
-            host = request.host.decode("ascii", "replace")
-            return pages.not_found(host, list(self.proxy.routes), self.proxy.port)
+            return pages.not_found(request.host, self.proxy.routes, self.proxy.port)
         return pages.loop(route) if count_loops(request) >= self.limits.loops_max else None
 
     cdef _refuse(self, error):
@@ -283,7 +283,10 @@ cdef class Exchange(Borrower):
     cdef _connected(self, Upstream upstream):
         self.upstream = upstream
         upstream.lend(self, self.request.method == b"HEAD")
-        upstream.transport.write(request_head(self.request, self.client.hop, self._upgrade))
+        target = rewritten(self.request.target, self.route) if self.route.strip else self.request.target
+        upstream.transport.write(
+            request_head(self.request, target, self.route.strip, self.client.hop, self._upgrade)
+        )
         self.wants_body = not self._request_done
         if self.wants_body:
             self.client.pump()

@@ -11,7 +11,7 @@ cdef class Hop:
     cdef bytes forwarded_for(self, bytes host)
 
 
-cpdef bytes request_head(Request request, Hop hop, bint upgrade)
+cpdef bytes request_head(Request request, bytes target, bytes prefix, Hop hop, bint upgrade)
 cpdef bytes response_head(Response response, int minor, bint chunked, bint close)
 cpdef bint is_websocket(Request request)
 cpdef int count_loops(Request request)

@@ -23,7 +23,7 @@ HOP_BY_HOP = frozenset(
 )
 # Set anew for the upstream: it must be able to believe them.
 OURS = frozenset(
-    b"forwarded x-forwarded-for x-forwarded-host x-forwarded-port x-forwarded-proto x-real-ip "
+    b"forwarded x-forwarded-for x-forwarded-host x-forwarded-port x-forwarded-prefix x-forwarded-proto x-real-ip "
     b"host content-length".split()
 )
 # CGI turns "Proxy" into HTTP_PROXY, which programs obey (CVE-2016-5385, httpoxy).
@@ -54,7 +54,7 @@ cdef enum Kind:
     IS_MAX_FORWARDS
 
 cdef enum:
-    TABLE = 19
+    TABLE = 20
     NAME_MAX = 19  # bytes of the longest name in the table
 
 # The same sets once more, as what C can search: by length, then by bytes.
@@ -222,8 +222,8 @@ cdef class Hop:
         return self.forwarded
 
 
-cpdef bytes request_head(Request request, Hop hop, bint upgrade):
-    """The head for the upstream, written anew."""
+cpdef bytes request_head(Request request, bytes target, bytes prefix, Hop hop, bint upgrade):
+    """The head for the upstream, written anew.  ``prefix``: what was stripped from the path to make ``target``."""
     cdef Plan planned
     cdef bytes framing = b"", forwarded, options = b"", out
     cdef char *at
@@ -236,9 +236,11 @@ cpdef bytes request_head(Request request, Hop hop, bint upgrade):
         framing = b"Content-Length: %d\r\n" % request.length
     if upgrade:
         framing += b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+    if prefix:
+        framing += b"X-Forwarded-Prefix: %b\r\n" % prefix
     forwarded = hop.forwarded_for(request.host)
     via = b"1.%d locald\r\n\r\n" % request.minor
-    first = b"%b %b HTTP/1.1\r\nHost: %b\r\n" % (request.method, request.target, request.host)
+    first = b"%b %b HTTP/1.1\r\nHost: %b\r\n" % (request.method, target, request.host)
     out = PyBytes_FromStringAndSize(
         NULL,
         PyBytes_GET_SIZE(first) + planned.size + PyBytes_GET_SIZE(options) + PyBytes_GET_SIZE(framing)

@@ -11,11 +11,28 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from itertools import islice
 
 from locald.proxy.http1 import Request, serialize
-from locald.proxy.routes import Route
+from locald.proxy.routes import Route, Routes
 
 __all__ = ["Page", "bad_gateway", "loop", "not_allowed", "not_found", "refused", "render"]
+
+
+LISTED_MAX = 100  # apps on a page, which is then some 10 KB: ours
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """One of the apps that there are; ``wildcard`` is "" or the hosts that it has too."""
+
+    name: str
+    url: str
+    wildcard: str
+
+    @property
+    def also(self) -> str:
+        return f"  and {self.wildcard}" if self.wildcard else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,21 +43,31 @@ class Page:
     title: str
     facts: tuple[str, ...] = ()
     hint: str = ""
-    apps: tuple[tuple[str, str], ...] = ()
+    apps: tuple[App, ...] = ()
     fields: tuple[tuple[bytes, bytes], ...] = field(default=())
 
 
-def not_found(host: str, routes: Sequence[Route], port: int) -> Page:
-    """404: no app has this name; those that there are."""
+def not_found(host: bytes, routes: Routes, port: int) -> Page:
+    """404: no app has this name, or none of its apps this path; those that there are."""
     suffix = "" if port == 80 else f":{port}"
-    apps = tuple((route.name, f"http://{route.name}.localhost{suffix}/") for route in routes)
+    apps = tuple(_listed(route, suffix) for route in islice(routes, LISTED_MAX))
     facts = () if apps else ("No app is running.",)
-    return Page(404, f"No app is named {host}", facts, "locald run --name NAME -- CMD", apps)
+    if len(routes) > LISTED_MAX:
+        facts = (f"{len(routes)} apps are there, and these are the first; all of them: locald status",)
+    shown = host.decode("ascii", "replace")
+    if routes.knows(host):
+        return Page(404, f"No app of {shown} has this path", facts, "locald run --path /PREFIX -- CMD", apps)
+    return Page(404, f"No app is named {shown}", facts, "locald run --name NAME -- CMD", apps)
+
+
+def _listed(route: Route, suffix: str) -> App:
+    url = f"http://{route.name}.localhost{suffix}{route.path.decode() or '/'}"
+    return App(route.shown, url, f"*.{route.name}.localhost" if route.wildcard else "")
 
 
 def bad_gateway(route: Route, failures: Sequence[str], timed_out: bool = False) -> Page:
     """502, or 504: the app is registered and does not answer as it should."""
-    what = f"{route.name} does not answer in time" if timed_out else f"{route.name} does not answer"
+    what = f"{route.shown} does not answer in time" if timed_out else f"{route.shown} does not answer"
     facts = (f"The app: {route.detail}", *failures) if route.detail else tuple(failures)
     return Page(504 if timed_out else 502, what, facts, route.hint)
 
@@ -49,7 +76,7 @@ def loop(route: Route) -> Page:
     """508: the app sends its requests back to its own name."""
     return Page(
         508,
-        f"{route.name} calls itself",
+        f"{route.shown} calls itself",
         ("This request has come through locald again and again: the app forwards it to its own URL.",),
         f"in the app's proxy settings, name the server behind it instead of {route.name}.localhost",
     )
@@ -103,8 +130,8 @@ def render(page: Page, request: Request | None, close: bool) -> bytes:
 def _text(page: Page) -> str:
     lines = [f"{page.status}: {page.title}", *(f"  {fact}" for fact in page.facts)]
     if page.apps:
-        width = max(len(name) for name, _ in page.apps)
-        lines += ["", "Apps there are:", *(f"  {name.ljust(width)}  {url}" for name, url in page.apps)]
+        width = max(len(app.name) for app in page.apps)
+        lines += ["", "Apps there are:", *(f"  {app.name.ljust(width)}  {app.url}{app.also}" for app in page.apps)]
     if page.hint:
         lines += ["", f"hint: {page.hint}"]
     return "\n".join(lines) + "\n"
@@ -113,7 +140,7 @@ def _text(page: Page) -> str:
 def _json(page: Page) -> str:
     found = {"status": page.status, "error": page.title, "facts": list(page.facts), "hint": page.hint}
     if page.status == HTTPStatus.NOT_FOUND:
-        found["apps"] = [{"name": name, "url": url} for name, url in page.apps]
+        found["apps"] = [{"name": app.name, "url": app.url, "wildcard": app.wildcard} for app in page.apps]
     return json.dumps(found) + "\n"
 
 
@@ -131,7 +158,9 @@ def _html(page: Page) -> str:
     parts = [f"<small>{page.status} · locald</small><h1>{escape(page.title)}</h1>"]
     parts += [f"<p>{escape(fact)}</p>" for fact in page.facts]
     if page.apps:
-        items = "".join(f'<li><a href="{escape(url)}">{escape(url)}</a></li>' for _, url in page.apps)
+        items = "".join(
+            f'<li><a href="{escape(app.url)}">{escape(app.url)}</a>{escape(app.also)}</li>' for app in page.apps
+        )
         parts.append(f"<p>Apps there are:</p><ul>{items}</ul>")
     if page.hint:
         parts.append(f"<p><b>Next:</b> {escape(page.hint)}</p>")

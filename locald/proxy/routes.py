@@ -1,64 +1,190 @@
-"""Host -> route.  [pure]"""
+"""Host and path -> route.  [pure]
+
+The most specific host wins: a name itself before a wildcard above it, and of wildcards the one with more labels.
+Within a host the longest prefix of the path wins; where none fits, the next host is asked.
+
+A prefix sorts requests among apps that trust each other.  It is no wall around one of them: servers differ in what
+they take for a slash or a dot.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from locald.errors import LocaldError
+from locald.errors import Exit, LocaldError, NameTaken
+from locald.proxy.targets import Target, Targets, UnixTarget
 
-__all__ = ["Route", "Routes", "Target"]
+__all__ = ["Route", "Routes", "Target", "UnixTarget", "prefix", "rewritten"]
 
+HOST_MAX = 253  # octets of a host name (RFC 1035 section 2.3.4)
+PATH_MAX = 200  # bytes of a prefix: ours, so that a path of 16 KB costs no more looks than one of 200 bytes
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """One address of an upstream."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+# A segment as RFC 3986 writes it.  Dots alone are segments that browsers resolve, and an empty one is no prefix.
+SEGMENT = r"(?!(?:\.|%2[eE]){1,2}(?:/|$))(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+"
+PREFIX = re.compile(rf"(?:/{SEGMENT})*")
+DOTS = re.compile(rb"/(?:\.|%2[eE]){1,2}(?=/|$)")
+NAME = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)(?:\.(?!-)[a-z0-9-]{1,63}(?<!-))*")
+NAME_MAX = 200  # of the 253 octets of a host name, the rest is for the suffix
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A name and where it leads: the targets are tried in order.  ``detail`` and ``hint`` (what to do
-    when nothing answers) are for people."""
+    """A name, and where it leads: the targets are tried in order.  ``detail`` and ``hint`` (what to do when nothing
+    answers) are for people.
+
+    ``path`` is the prefix it is for, b"" for all; ``strip`` what of that the upstream does not get to see.
+    """
 
     name: str
-    targets: tuple[Target, ...]
+    targets: Targets
     detail: str = ""
     hint: str = ""
+    path: bytes = b""
+    strip: bytes = b""
+    wildcard: bool = False  # *.name too
+
+    def __post_init__(self) -> None:
+        """Raises LocaldError for what could never be found."""
+        if len(self.name) > NAME_MAX or not NAME.fullmatch(self.name):
+            raise LocaldError(f"{self.name!r} cannot be the name of a route", "", Exit.USAGE)
+        if prefix(self.path.decode()) != self.path or self.strip not in (b"", self.path):
+            raise LocaldError(f"{self.path.decode()!r} cannot be the prefix of a route", "", Exit.USAGE)
+
+    @property
+    def key(self) -> tuple[str, bytes]:
+        """Of which there is one."""
+        return self.name, self.path
+
+    @property
+    def shown(self) -> str:
+        """The key as people write it: shop, or shop/api."""
+        return self.name + self.path.decode()
+
+
+Paths = dict[bytes, Route]  # the routes of one host, by prefix
 
 
 class Routes:
-    """Routes by name, for hosts that end in one of the suffixes.  A lookup is one look into a dict."""
+    """The routes, for hosts that end in one of the suffixes.
 
-    def __init__(self, suffixes: tuple[str, ...] = ("localhost",)) -> None:
-        self._suffixes = tuple(f".{suffix}" for suffix in suffixes)
-        self._by_name: dict[str, Route] = {}
+    A lookup is some looks into dicts: at most one for each label of the host and, of hosts that are known, for each
+    segment of the path.  How many routes there are does not matter.
+    """
+
+    def __init__(self, suffixes: Sequence[str] = ("localhost",)) -> None:
+        # The longest first: with "test" and "dev.test", a.dev.test is the name a.
+        self._suffixes = sorted((f".{suffix}".encode() for suffix in suffixes), key=len, reverse=True)
+        self._by_key: dict[tuple[str, bytes], Route] = {}
+        self._hosts: dict[bytes, Paths] = {}
+        self._wildcards: dict[bytes, Paths] = {}
+        self._listed: list[Route] | None = None
 
     def __iter__(self) -> Iterator[Route]:
-        return iter(sorted(self._by_name.values(), key=lambda route: route.name))
+        """In the order of names, then paths.  Sorted once for each change: a flood of 404s must not sort each time."""
+        if self._listed is None:
+            self._listed = [self._by_key[key] for key in sorted(self._by_key)]
+        return iter(self._listed)
 
     def __len__(self) -> int:
-        return len(self._by_name)
+        return len(self._by_key)
 
     def add(self, route: Route) -> None:
-        """Raises LocaldError when the name is taken."""
-        if route.name in self._by_name:
-            raise LocaldError(f"the name {route.name} is taken", "locald status")
-        self._by_name[route.name] = route
+        """Raises NameTaken when there is a route of this name and path."""
+        if route.key in self._by_key:
+            raise NameTaken(f"the name {route.shown} is taken", "locald status")
+        self._by_key[route.key] = route
+        for table in self._tables_of(route):
+            table.setdefault(route.name.encode(), {})[route.path] = route
+        self._listed = None
 
-    def remove(self, name: str) -> None:
-        """Open connections are not disturbed."""
-        self._by_name.pop(name, None)
+    def remove(self, name: str, path: bytes = b"") -> None:
+        """Open connections are not disturbed: what is under way has its route already."""
+        route = self._by_key.pop((name, path), None)
+        if route is None:
+            return
+        for table in self._tables_of(route):
+            paths = table[name.encode()]
+            del paths[path]
+            if not paths:
+                del table[name.encode()]
+        self._listed = None
 
-    def find(self, host: bytes) -> Route | None:
-        """The route for a Host field, whose port, case and final dot do not matter."""
-        name = host.decode("ascii", "replace").partition(":")[0].lower().removesuffix(".")
+    def find(self, host: bytes, target: bytes = b"/") -> Route | None:
+        """The route for a Host field, whose port, case and final dot do not matter, and a request's target.
+
+        Both are compared as bytes.  A decoded path would be one that the upstream never sees, since it gets the
+        bytes: it could take them for another path than we did.
+        """
+        name = self._name(host)
+        paths = self._hosts.get(name)
+        route = _longest(paths, target) if paths else None
+        return route or self._below_wildcard(name, target)
+
+    def knows(self, host: bytes) -> bool:
+        """Whether the host is somebody's, be it for some paths only."""
+        return self._name(host) in self._hosts
+
+    def _below_wildcard(self, name: bytes, target: bytes) -> Route | None:
+        if not self._wildcards or len(name) > HOST_MAX or not name.isascii():
+            return None
+        if name.startswith(b".") or b".." in name or name.endswith(b"."):
+            return None  # an empty label is no host name
+        route = None
+        while route is None and name:
+            name = name.partition(b".")[2]
+            paths = self._wildcards.get(name)
+            route = _longest(paths, target) if paths else None
+        return route
+
+    def _tables_of(self, route: Route) -> tuple[dict[bytes, Paths], ...]:
+        return (self._hosts, self._wildcards) if route.wildcard else (self._hosts,)
+
+    def _name(self, host: bytes) -> bytes:
+        """The host without port, final dot and suffix; b"" if it is none of ours, and no route is named so."""
+        name = host.partition(b":")[0].lower().removesuffix(b".")
         for suffix in self._suffixes:
             if name.endswith(suffix):
-                return self._by_name.get(name.removesuffix(suffix))
-        return None
+                return name[: -len(suffix)]
+        return b""
+
+
+def prefix(text: str) -> bytes:
+    """A prefix as it is kept: "/api/" is b"/api", "/" is b"".  Raises LocaldError where no path begins so."""
+    path = text.removesuffix("/")
+    if PREFIX.fullmatch(path) and len(path) <= PATH_MAX:
+        return path.encode()
+    raise LocaldError(
+        f"{text!r} cannot be a prefix of paths: it begins with a slash, its segments are neither empty nor dots, and "
+        f"what a URL must encode is encoded (at most {PATH_MAX} bytes)",
+        "for example: --path /api",
+        Exit.USAGE,
+    )
+
+
+def rewritten(target: bytes, route: Route) -> bytes:
+    """The target as the upstream gets it; the query stays as it is."""
+    if not route.strip:
+        return target
+    # One slash, whatever follows the prefix: "//evil.example" would be a host to who reads it as a URL, and so a
+    # redirect to there.
+    return b"/" + target[len(route.strip) :].lstrip(b"/")
+
+
+def _longest(paths: Paths, target: bytes) -> Route | None:
+    """The route with the longest prefix of whole segments: /api is for /api and /api/x, and not for /apix."""
+    everything = paths.get(b"")
+    if everything is not None and len(paths) == 1:
+        return everything
+    path = target.partition(b"?")[0]
+    if DOTS.search(path):
+        # /api/../x is /api's by its bytes and not by its meaning; browsers never send it.  No prefix takes it.
+        return everything
+    end = len(path) if len(path) <= PATH_MAX else path.rfind(b"/", 0, PATH_MAX + 1)
+    while end > 0:
+        route = paths.get(path[:end])
+        if route is not None:
+            return route
+        end = path.rfind(b"/", 0, end)
+    return everything

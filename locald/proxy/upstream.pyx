@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 
 from locald.proxy.http1 import NEED_DATA, ProtocolError
+from locald.proxy.targets import UnixTarget
 
 from cpython.ref cimport PyObject
 
@@ -216,7 +217,7 @@ cdef class Pool:
         failures = []
         timed_out = False
         # Servers listen on one family or the other and rarely change: begin where the last one was found.
-        for target in sorted(route.targets, key=lambda each: each != self._worked.get(route.name)):
+        for target in sorted(route.targets, key=lambda each: each != self._worked.get(route.targets)):
             try:
                 async with asyncio.timeout(self.limits.dial_s):
                     upstream = await self._connect(target)
@@ -226,14 +227,18 @@ cdef class Pool:
             except OSError as error:
                 failures.append(f"{target}: {_plain(error)}")
             else:
-                self._worked[route.name] = target
+                self._worked[route.targets] = target
                 return upstream
         raise DialError(failures, timed_out)
 
     async def _connect(self, target):
         made = Upstream(self, target)
         try:
-            await asyncio.get_running_loop().create_connection(lambda: made, target.host, target.port)
+            loop = asyncio.get_running_loop()
+            if isinstance(target, UnixTarget):
+                await loop.create_unix_connection(lambda: made, target.path)
+            else:
+                await loop.create_connection(lambda: made, target.host, target.port)
         except asyncio.CancelledError:
             if made in self.open:  # it was there a moment before its borrower went
                 made.transport.abort()

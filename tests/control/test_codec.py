@@ -9,11 +9,13 @@ from hypothesis import strategies as st
 from locald.control.codec import decode_reply, decode_request, encode
 from locald.control.messages import (
     AddAlias,
+    Aliased,
     App,
     Done,
     Failure,
     Hello,
     Register,
+    RemoveAlias,
     Report,
     Started,
     Status,
@@ -25,14 +27,19 @@ REQUESTS = [
     Status(),
     Register("a", ["x", "y"], "/", None),
     Started(5, 1.5),
-    AddAlias("a", 3000),
+    Register("a", ["x"], "/", 80, "/api", True, True),
+    AddAlias("a", "3000"),
+    AddAlias("a", "unix:/run/x", "/api", True, True),
+    RemoveAlias("a"),
+    RemoveAlias("a", "/api"),
     Stop(restart=True),
 ]
 REPLIES = [
     Hello(1, "0.1.0", 7),
     Done(),
     Failure("what", "hint", 3),
-    Report("0", 1, 2.0, 80, ["127.0.0.1:80"], 0, [], [App("a", "u", "run", 1, None, 0.0, "", [])]),
+    Aliased("u", "3000"),
+    Report("0", 1, 2.0, 80, [], 0, [], [App("a", "/p", True, True, "u", "alias", "unix:/x", None, None, 0.0, "", [])]),
 ]
 
 
@@ -47,6 +54,23 @@ def test_a_request_comes_back_as_it_went(message: object) -> None:
 @pytest.mark.parametrize("message", REPLIES, ids=lambda each: type(each).__name__)
 def test_a_reply_comes_back_as_it_went(message: object) -> None:
     assert decode_reply(encode(message)) == message  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"type":"alias","name":"a","target":3000}',
+        b'{"type":"alias","name":"a"}',
+        b'{"type":"alias","name":"a","target":"1","path":null}',
+        b'{"type":"alias","name":"a","target":"1","strip":1}',
+        b'{"type":"alias","name":"a","target":"1","nonsense":1}',
+        b'{"type":"register","name":"a","command":[],"directory":"/","port":0}',
+        b'{"type":"unalias"}',
+    ],
+)
+def test_a_request_is_taken_by_its_types_and_fields_only(line: bytes) -> None:
+    with pytest.raises(LocaldError, match="was not understood"):
+        decode_request(line)
 
 
 @given(st.binary())

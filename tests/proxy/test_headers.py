@@ -13,7 +13,7 @@ HOP_BY_HOP = set(
     b"connection keep-alive proxy-connection te transfer-encoding upgrade proxy-authenticate proxy-authorization".split()
 )
 OURS = set(
-    b"forwarded x-forwarded-for x-forwarded-host x-forwarded-port x-forwarded-proto x-real-ip host content-length".split()
+    b"forwarded x-forwarded-for x-forwarded-host x-forwarded-port x-forwarded-prefix x-forwarded-proto x-real-ip host content-length".split()
 )
 KEPT_WHATEVER_IS_NOMINATED = {b"host", b"content-length", b"transfer-encoding"}
 
@@ -75,12 +75,13 @@ def test_a_request_goes_on_as_the_model_says(method: bytes, fields: list[tuple[b
     if method == b"OPTIONS" and hops:
         expected.remove(hops)
         expected.append((hops[0], b"%d" % max(0, int(hops[1]) - 1)))
-    got = headers.request_head(request, headers.Hop("::1", "http", 80), False)
+    got = headers.request_head(request, b"/b", b"/a?", headers.Hop("::1", "http", 80), False)
     assert got.endswith(b"\r\n\r\n")
     assert got[:-4].split(b"\r\n") == [
-        method + b" /a?b HTTP/1.1",
+        method + b" /b HTTP/1.1",
         b"Host: app.localhost",
         *lines(expected),
+        b"X-Forwarded-Prefix: /a?",
         b"X-Forwarded-For: ::1",
         b"X-Forwarded-Proto: http",
         b"X-Forwarded-Port: 80",
@@ -124,6 +125,6 @@ def test_a_hundred_fields_of_the_largest_head() -> None:
     reader.feed(b"PUT / HTTP/1.1\r\nHost: a\r\n" + b"".join(line + b"\r\n" for line in lines(fields)) + b"\r\n")
     request = reader.next_event()
     assert isinstance(request, Request)
-    got = headers.request_head(request, headers.Hop("127.0.0.1", "http", 80), False)
+    got = headers.request_head(request, b"/", b"", headers.Hop("127.0.0.1", "http", 80), False)
     assert got.count(b"v" * 300) == 98
     assert got.endswith(b"Via: 1.1 locald\r\n\r\n")

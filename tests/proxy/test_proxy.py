@@ -104,7 +104,7 @@ def test_errors_are_json_for_programs_and_html_for_browsers(rig: Any, recorder: 
     ask = b"GET / HTTP/1.1\r\nHost: no.localhost\r\nAccept: "
     found = json.loads(body_of(rig.talk(ask + b"application/json\r\n" + END)))
     assert found["status"] == 404
-    assert found["apps"] == [{"name": "app", "url": f"http://app.localhost:{rig.port}/"}]
+    assert found["apps"] == [{"name": "app", "url": f"http://app.localhost:{rig.port}/", "wildcard": ""}]
     page = rig.talk(ask + b"text/html,*/*;q=0.8\r\n" + END)
     assert b"Content-Type: text/html" in page
     assert b'<a href="http://app.localhost:%d/">' % rig.port in page

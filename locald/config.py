@@ -1,0 +1,93 @@
+"""config.toml, the user's own settings of the daemon: text -> frozen structs.  [pure]
+
+    suffixes = ["test"]     # beside localhost
+
+A table of the file, [proxy] say, becomes a struct in a field of Config: every error then names its keys too.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from typing import Any
+
+import msgspec
+
+from locald.errors import LocaldError
+
+__all__ = ["LOCALHOST", "Config", "parse"]
+
+LOCALHOST = "localhost"  # always there, and in every URL that is shown (RFC 6761 section 6.3)
+SUFFIX_MAX = 50  # octets: a name has at most 200 of the 253 of a host (RFC 1035 section 2.3.4)
+LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
+HSTS = "browsers go to https:// by themselves (HSTS preload), and nothing listens there yet"
+DOUBTFUL = {
+    "local": "belongs to mDNS (RFC 6762): many systems ask the network for its names, and wait for an answer",
+    "dev": f"is a real domain of the internet: {HSTS}",
+    "app": f"is a real domain of the internet: {HSTS}",
+}
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The settings, each with what holds where the file says nothing."""
+
+    suffixes: tuple[str, ...] = (LOCALHOST,)
+
+    def notes(self) -> list[str]:
+        """What may be meant, and will not work as expected."""
+        tops = {suffix: DOUBTFUL.get(suffix.rpartition(".")[2]) for suffix in self.suffixes}
+        return [f"the suffix .{suffix} {why}" for suffix, why in tops.items() if why]
+
+
+def parse(text: str, file: str) -> Config:
+    """The settings in ``text``.  Raises LocaldError that names the file, the key, and what was expected."""
+    try:
+        found = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise LocaldError(f"{file} is not TOML: {error}", f"edit {file}, for example: {_EXAMPLE}") from None
+    _refuse_unknown(found, Config, file)
+    try:
+        config = msgspec.convert(found, Config)
+    except msgspec.ValidationError as error:
+        what, _, where = str(error).partition(" - at `$.")
+        key = where.rstrip("`")
+        raise LocaldError(f"{file}: {key}: {what[:1].lower()}{what[1:]}", _edit(file, key)) from None
+    for suffix in config.suffixes:
+        _check_suffix(suffix, file)
+    return Config(suffixes=tuple(dict.fromkeys((LOCALHOST, *config.suffixes))))
+
+
+_EXAMPLE = 'suffixes = ["test"]'
+
+
+def _refuse_unknown(table: dict[str, Any], struct: type[msgspec.Struct], file: str) -> None:
+    # msgspec refuses these too, and does not say which word was meant.
+    known = [field.encode_name for field in msgspec.structs.fields(struct)]
+    for key in table:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, 1)
+            hint = f"did you mean {near[0]}?" if near else f"the keys there are: {', '.join(known)}"
+            raise LocaldError(f"{file}: {key} is no setting", f"{hint}   (edit {file})")
+
+
+def _check_suffix(suffix: str, file: str) -> None:
+    labels = suffix.split(".")
+    if len(suffix) > SUFFIX_MAX:
+        why = f"has more than {SUFFIX_MAX} characters"
+    elif not all(LABEL.fullmatch(label) for label in labels):
+        why = "is no domain name: lower-case letters, digits and hyphens, in parts joined by dots"
+    elif labels[-1].isdecimal():
+        why = "ends in a number, so browsers would take its names for addresses (the URL Standard)"
+    else:
+        return
+    plain = suffix.strip(".*").lower()
+    hint = _edit(file, "suffixes")
+    if plain != suffix and all(LABEL.fullmatch(label) for label in plain.split(".")):
+        hint = f'did you mean "{plain}"?   (edit {file})'
+    raise LocaldError(f"{file}: suffixes: {suffix!r} {why}", hint)
+
+
+def _edit(file: str, key: str) -> str:
+    example = _EXAMPLE if key.startswith("suffixes") else ""
+    return f"edit {file}" + (f", for example: {example}" if example else "")

@@ -1,0 +1,108 @@
+"""The file of aliases: what is read, what is written, and that nothing is lost."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from locald.aliases import Alias, Aliases
+from locald.daemon import _alias_route
+from locald.errors import LocaldError
+
+KEPT = [
+    Alias("api", "3000"),
+    Alias("api", "unix:/run/x", path="/v1", strip=True),
+    Alias("shop", "127.0.0.1:80", wildcard=True),
+]
+
+
+def load(path: Path) -> Aliases:
+    return Aliases(path, _alias_route)
+
+
+def test_what_is_added_is_there_again(tmp_path: Path) -> None:
+    path = tmp_path / "aliases.json"
+    aliases = load(path)
+    assert [*aliases] == []
+    for alias in reversed(KEPT):
+        aliases.add(alias)
+    assert [*aliases] == [*load(path)] == KEPT
+    assert ("api", "/v1") in aliases
+    assert ("shop", "/v1") not in aliases
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert json.loads(path.read_text()) == {
+        "version": 2,
+        "aliases": [
+            {"name": "api", "target": "3000"},
+            {"name": "api", "target": "unix:/run/x", "path": "/v1", "strip": True},
+            {"name": "shop", "target": "127.0.0.1:80", "wildcard": True},
+        ],
+    }
+
+
+def test_adding_again_replaces_and_removing_takes_one_away(tmp_path: Path) -> None:
+    path = tmp_path / "aliases.json"
+    aliases = load(path)
+    for alias in KEPT:
+        aliases.add(alias)
+    aliases.add(Alias("api", "4000"))
+    aliases.remove("api", "/v1")
+    aliases.remove("none", "")
+    assert [*load(path)] == [Alias("api", "4000"), KEPT[2]]
+
+
+def test_a_file_of_version_1_is_read_and_becomes_2_with_the_next_change(tmp_path: Path) -> None:
+    path = tmp_path / "aliases.json"
+    text = '{"version": 1, "aliases": {"b": 2, "a": 65535}}'
+    path.write_text(text)
+    aliases = load(path)
+    assert [*aliases] == [Alias("a", "65535"), Alias("b", "2")]
+    assert aliases.note == ""
+    assert path.read_text() == text
+    aliases.add(Alias("c", "3"))
+    assert json.loads(path.read_text())["version"] == 2
+    assert [*load(path)] == [Alias("a", "65535"), Alias("b", "2"), Alias("c", "3")]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "truncated"),
+        ('{"version": 2, "ali', "truncated"),
+        ("[]", "object"),
+        ("\xff", "malformed"),
+        ('{"version": 3, "aliases": []}', "version 3 is not of this locald"),
+        ('{"version": 0, "aliases": []}', "version 0"),
+        ('{"version": 1, "aliases": {"a": 0}}', ">= 1"),
+        ('{"version": 1, "aliases": [{"name": "a", "target": "1"}]}', "object"),
+        ('{"version": 1, "aliases": {"A b": 80}}', "cannot be the name"),
+        ('{"version": 2, "aliases": [{"name": "a"}]}', "target"),
+        ('{"version": 2, "aliases": [{"name": "a", "target": "1", "x": 1}]}', "unknown field"),
+        ('{"version": 2, "aliases": [{"name": "a", "target": "example.com:80"}]}', "not of this machine"),
+        ('{"version": 2, "aliases": [{"name": "a", "target": "1", "path": "/../x"}]}', "cannot be a prefix"),
+        ('{"version": 2, "aliases": [{"name": "a", "target": "1", "path": "/api/"}]}', "cannot be the prefix"),
+        ('{"version": 2, "aliases": [{"name": "a", "target": "1", "path": "/\\ud800"}]}', "truncated"),
+        ('{"version": 2, "aliases": [{"name": "a", "target": "1"}, {"name": "a", "target": "2"}]}', "twice"),
+    ],
+)
+def test_a_file_that_is_not_usable_is_set_aside_whole(tmp_path: Path, text: str, why: str) -> None:
+    path = tmp_path / "aliases.json"
+    path.write_text(text, encoding="latin-1")
+    aliases = load(path)
+    assert [*aliases] == []
+    assert why in aliases.note
+    (aside,) = tmp_path.glob("aliases.json.bad-*")
+    assert aside.read_text(encoding="latin-1") == text
+    assert str(aside) in aliases.note
+
+
+def test_what_cannot_be_saved_is_not_kept(tmp_path: Path) -> None:
+    aliases = load(tmp_path / "aliases.json")
+    aliases.add(KEPT[0])
+    (tmp_path / "aliases.json.new").symlink_to("elsewhere")  # never written through
+    with pytest.raises(LocaldError, match="was not saved"):
+        aliases.add(KEPT[1])
+    assert [*aliases] == [*load(tmp_path / "aliases.json")] == KEPT[:1]

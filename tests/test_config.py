@@ -1,0 +1,73 @@
+"""The user's settings: what is taken, and what each mistake is answered with."""
+
+from __future__ import annotations
+
+import pytest
+
+from locald.config import Config, parse
+from locald.errors import LocaldError
+
+
+@pytest.mark.parametrize(
+    ("text", "suffixes"),
+    [
+        ("", ("localhost",)),
+        ("# nothing\n", ("localhost",)),
+        ("suffixes = []", ("localhost",)),
+        ('suffixes = ["test"]', ("localhost", "test")),
+        ('suffixes = ["test", "localhost"]', ("localhost", "test")),
+        ('suffixes = ["test", "x.my-company.example", "test"]', ("localhost", "test", "x.my-company.example")),
+        ('suffixes = ["xn--bcher-kva"]', ("localhost", "xn--bcher-kva")),
+    ],
+)
+def test_localhost_is_always_there_and_first(text: str, suffixes: tuple[str, ...]) -> None:
+    assert parse(text, "/c").suffixes == suffixes
+    assert parse(text, "/c").notes() == []
+
+
+def test_without_a_file_it_is_localhost() -> None:
+    assert Config().suffixes == ("localhost",)
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("suffixes = [", "/c is not TOML: ", 'suffixes = ["test"]'),
+        ("suffixes = []\nx y\n", "line 2", "edit /c"),
+        ('sufixes = ["test"]', "/c: sufixes is no setting", "did you mean suffixes?"),
+        ("port = 80", "/c: port is no setting", "the keys there are: suffixes"),
+        ("[proxy]\nx = 1", "/c: proxy is no setting", "the keys there are: suffixes"),
+        ('suffixes = "test"', "/c: suffixes: expected `array`, got `str`", 'suffixes = ["test"]'),
+        ("suffixes = ['a', 1]", "/c: suffixes[1]: expected `str`, got `int`", "edit /c"),
+        ("suffixes = ['.test']", "'.test' is no domain name", 'did you mean "test"?'),
+        ("suffixes = ['*.test']", "is no domain name", 'did you mean "test"?'),
+        ("suffixes = ['Test']", "lower-case", 'did you mean "test"?'),
+        ("suffixes = ['test.']", "is no domain name", 'did you mean "test"?'),
+        ("suffixes = ['']", "'' is no domain name", "edit /c"),
+        ("suffixes = ['a..b']", "is no domain name", "edit /c"),
+        ("suffixes = ['a_b']", "is no domain name", "edit /c"),
+        ("suffixes = ['-a']", "is no domain name", "edit /c"),
+        ("suffixes = ['a-']", "is no domain name", "edit /c"),
+        ("suffixes = ['bücher']", "is no domain name", "edit /c"),
+        ('suffixes = ["a\\n"]', "is no domain name", "edit /c"),
+        ("suffixes = ['x.1']", "ends in a number", "edit /c"),
+        (f"suffixes = ['{'a' * 51}']", "has more than 50", "edit /c"),
+    ],
+)
+def test_a_mistake_is_named_with_its_file_and_key(text: str, message: str, hint: str) -> None:
+    with pytest.raises(LocaldError) as caught:
+        parse(text, "/c")
+    assert message in caught.value.message
+    assert hint in caught.value.hint
+    assert "/c" in caught.value.message
+    assert caught.value.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("suffix", "word"), [("local", "mDNS"), ("my.local", "mDNS"), ("dev", "https"), ("app", "https")]
+)
+def test_a_doubtful_suffix_is_taken_with_a_note(suffix: str, word: str) -> None:
+    config = parse(f"suffixes = ['{suffix}']", "/c")
+    (note,) = config.notes()
+    assert f"the suffix .{suffix} " in note
+    assert word in note
