@@ -129,8 +129,8 @@ class Routes:
     def _below_wildcard(self, name: bytes, target: bytes) -> Route | None:
         if not self._wildcards or len(name) > HOST_MAX or not name.isascii():
             return None
-        if name.startswith(b".") or b".." in name or name.endswith(b"."):
-            return None  # an empty label is no host name
+        if name.startswith(b".") or b".." in name:
+            return None  # an empty label is no host name; one at the end is below no wildcard anyway
         route = None
         while route is None and name:
             name = name.partition(b".")[2]
