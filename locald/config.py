@@ -2,7 +2,10 @@
 
     suffixes = ["test"]     # beside localhost
 
-A table of the file, [proxy] say, becomes a struct in a field of Config: every error then names its keys too.
+    [limits]                # of the proxy, where its own are not right
+    upstream_max = 16
+
+A table of the file is a struct in a field of Config: every error then names its keys too.
 """
 
 from __future__ import annotations
@@ -10,13 +13,13 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from locald.errors import LocaldError
 
-__all__ = ["LOCALHOST", "Config", "parse"]
+__all__ = ["LOCALHOST", "Config", "Limits", "parse"]
 
 LOCALHOST = "localhost"  # always there, and in every URL that is shown (RFC 6761 section 6.3)
 SUFFIX_MAX = 50  # octets: a name has at most 200 of the 253 of a host (RFC 1035 section 2.3.4)
@@ -29,10 +32,36 @@ DOUBTFUL = {
 }
 
 
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=86400)] | None
+Count = Annotated[int, msgspec.Meta(ge=1, le=100_000)] | None
+Bytes = Annotated[int, msgspec.Meta(ge=4096, le=1 << 30)] | None
+
+
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The limits that the file names; None leaves the proxy's own, which proxy/limits.py has with their reasons."""
+
+    head_s: Seconds = None
+    idle_s: Seconds = None
+    linger_s: Seconds = None
+    linger_bytes: Bytes = None
+    dial_s: Seconds = None
+    pool_idle_s: Seconds = None
+    pool_max: Count = None
+    upstream_max: Count = None
+    write_high: Bytes = None
+    loops_max: Count = None
+    sweep_s: Seconds = None
+
+    def given(self) -> dict[str, Any]:
+        """Those that are there."""
+        return {key: value for key, value in msgspec.structs.asdict(self).items() if value is not None}
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The settings, each with what holds where the file says nothing."""
 
     suffixes: tuple[str, ...] = (LOCALHOST,)
+    limits: Limits = Limits()
 
     def notes(self) -> list[str]:
         """What may be meant, and will not work as expected."""
@@ -47,6 +76,8 @@ def parse(text: str, file: str) -> Config:
     except tomllib.TOMLDecodeError as error:
         raise LocaldError(f"{file} is not TOML: {error}", f"edit {file}, for example: {_EXAMPLE}") from None
     _refuse_unknown(found, Config, file)
+    if isinstance(found.get("limits"), dict):
+        _refuse_unknown(found["limits"], Limits, file, "limits.")
     try:
         config = msgspec.convert(found, Config)
     except msgspec.ValidationError as error:
@@ -55,20 +86,20 @@ def parse(text: str, file: str) -> Config:
         raise LocaldError(f"{file}: {key}: {what[:1].lower()}{what[1:]}", _edit(file, key)) from None
     for suffix in config.suffixes:
         _check_suffix(suffix, file)
-    return Config(suffixes=tuple(dict.fromkeys((LOCALHOST, *config.suffixes))))
+    return msgspec.structs.replace(config, suffixes=tuple(dict.fromkeys((LOCALHOST, *config.suffixes))))
 
 
 _EXAMPLE = 'suffixes = ["test"]'
 
 
-def _refuse_unknown(table: dict[str, Any], struct: type[msgspec.Struct], file: str) -> None:
+def _refuse_unknown(table: dict[str, Any], struct: type[msgspec.Struct], file: str, above: str = "") -> None:
     # msgspec refuses these too, and does not say which word was meant.
     known = [field.encode_name for field in msgspec.structs.fields(struct)]
     for key in table:
         if key not in known:
             near = difflib.get_close_matches(key, known, 1)
             hint = f"did you mean {near[0]}?" if near else f"the keys there are: {', '.join(known)}"
-            raise LocaldError(f"{file}: {key} is no setting", f"{hint}   (edit {file})")
+            raise LocaldError(f"{file}: {above}{key} is no setting", f"{hint}   (edit {file})")
 
 
 def _check_suffix(suffix: str, file: str) -> None:

@@ -51,6 +51,7 @@ from locald.control.server import ControlServer, Session
 from locald.errors import AddressUnavailable, BindError, Exit, LocaldError, NameTaken
 from locald.paths import Paths, find
 from locald.proxy import targets
+from locald.proxy.limits import Limits
 from locald.proxy.routes import Route, Routes
 from locald.proxy.server import Proxy
 from locald.supervisor.orphans import end_group
@@ -101,7 +102,8 @@ class Daemon:
             self._configure(self._read_config())
             listeners = self._bind()
             self._load_aliases()
-            proxy = self._proxy = Proxy(self._routes, port=self._http_port, logger=logging.getLogger("locald.proxy"))
+            logger = logging.getLogger("locald.proxy")
+            proxy = self._proxy = Proxy(self._routes, port=self._http_port, limits=self._limits, logger=logger)
             control = ControlServer(socket_path, self.hello, self._dispatch, self._closed)
             try:
                 for listener in listeners:
@@ -134,6 +136,7 @@ class Daemon:
 
     def _configure(self, settings: config.Config) -> None:
         self._routes = Routes(settings.suffixes)
+        self._limits = Limits(**settings.limits.given())
         for note in settings.notes():
             self._notes.append(note)
             log.warning("%s", note)

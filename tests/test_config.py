@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
+import msgspec
 import pytest
 
-from locald.config import Config, parse
+from locald.config import Config, Limits, parse
 from locald.errors import LocaldError
+from locald.proxy import limits as proxy_limits
 
 
 @pytest.mark.parametrize(
@@ -35,8 +39,14 @@ def test_without_a_file_it_is_localhost() -> None:
         ("suffixes = [", "/c is not TOML: ", 'suffixes = ["test"]'),
         ("suffixes = []\nx y\n", "line 2", "edit /c"),
         ('sufixes = ["test"]', "/c: sufixes is no setting", "did you mean suffixes?"),
-        ("port = 80", "/c: port is no setting", "the keys there are: suffixes"),
-        ("[proxy]\nx = 1", "/c: proxy is no setting", "the keys there are: suffixes"),
+        ("port = 80", "/c: port is no setting", "the keys there are: suffixes, limits"),
+        ("[proxy]\nx = 1", "/c: proxy is no setting", "the keys there are: suffixes, limits"),
+        ("limits = 3", "/c: limits: expected `object`, got `int`", "edit /c"),
+        ("[limits]\nheads = 3", "/c: limits.heads is no setting", "did you mean head_s?"),
+        ("[limits]\nhead_s = '3'", "/c: limits.head_s: expected `float | null`, got `str`", "edit /c"),
+        ("[limits]\nhead_s = 0", "/c: limits.head_s: expected `float` > 0", "edit /c"),
+        ("[limits]\nupstream_max = 0", "/c: limits.upstream_max: expected `int` >= 1", "edit /c"),
+        ("[limits]\nwrite_high = 1", "/c: limits.write_high: expected `int` >= 4096", "edit /c"),
         ('suffixes = "test"', "/c: suffixes: expected `array`, got `str`", 'suffixes = ["test"]'),
         ("suffixes = ['a', 1]", "/c: suffixes[1]: expected `str`, got `int`", "edit /c"),
         ("suffixes = ['.test']", "'.test' is no domain name", 'did you mean "test"?'),
@@ -71,3 +81,18 @@ def test_a_doubtful_suffix_is_taken_with_a_note(suffix: str, word: str) -> None:
     (note,) = config.notes()
     assert f"the suffix .{suffix} " in note
     assert word in note
+
+
+def test_every_limit_of_the_proxy_can_be_set_and_no_other() -> None:
+    names = [field.name for field in dataclasses.fields(proxy_limits.Limits)]
+    assert [field.name for field in msgspec.structs.fields(Limits)] == names
+    text = "[limits]\n" + "".join(f"{name} = 5000\n" for name in names)
+    given = parse(text, "/c").limits.given()
+    assert given == dict.fromkeys(names, 5000)
+    made = proxy_limits.Limits(**given)
+    assert dataclasses.asdict(made) == given
+
+
+def test_what_the_file_does_not_say_is_the_proxys() -> None:
+    assert parse("", "/c").limits.given() == {}
+    assert parse("[limits]\npool_max = 3\nhead_s = 2.5\n", "/c").limits.given() == {"pool_max": 3, "head_s": 2.5}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -196,3 +197,11 @@ def test_a_broken_configuration_starts_nothing_and_stops_nothing(alice: Any) -> 
     assert "is not UTF-8" in done.stderr
     assert alice.daemon().pid == before
     assert alice.type("locald", "status").returncode == 0
+
+
+def test_a_limit_of_the_configuration_is_the_proxys(alice: Any) -> None:
+    config(alice, "[limits]\nhead_s = 0.1\nsweep_s = 0.05\n")
+    assert alice.type("locald", "daemon", "start").returncode == 0
+    with socket.create_connection(("127.0.0.1", 80), timeout=5) as sock:
+        sock.sendall(b"GET / HTTP/1.1\r\nHost: ")
+        assert sock.recv(100).startswith(b"HTTP/1.1 408 ")
