@@ -37,7 +37,7 @@ coverage: $(VENV)/test ## which branches of the privileged C the tests take; eac
 	@sh tests/inside.sh $(CURDIR)/$(PY) tests/coverage.py
 
 FUZZ_S := 60
-fuzz: ## try the pure parts of the helper with inputs that nobody thought of, FUZZ_S=60 seconds for each
+fuzz: ## try the pure parts of our C with inputs that nobody thought of, FUZZ_S=60 seconds for each
 	@sh fuzz/run.sh $(FUZZ_S)
 
 prove: ## prove that no input of those parts leads to undefined behaviour (Frama-C, some minutes)

@@ -30,6 +30,12 @@ static int is(const unsigned char *text, size_t size, const char *word)
     return 1;
 }
 
+/* Methods are case-sensitive (RFC 9110 section 9.1). */
+static int is_method(const unsigned char *buf, const struct http1_head *head, const char *word)
+{
+    return head->method.size == strlen(word) && memcmp(buf + head->method.at, word, head->method.size) == 0;
+}
+
 static int all(const unsigned char *text, size_t size, int (*test)(unsigned char))
 {
     for (size_t i = 0; i < size; i++)
@@ -46,32 +52,59 @@ static struct http1_span span(size_t at, size_t size)
 const struct http1_error_info *http1_explain(int error)
 {
     static const struct http1_error_info table[] = {
-        {400, "a line ends in LF without CR"},
-        {400, "the first line is not one of HTTP/1"},
-        {400, "the method is not a token"},
-        {400, "the target is malformed"},
-        {400, "the version is malformed"},
-        {505, "only HTTP/1.0 and HTTP/1.1 are spoken here"},
-        {400, "the status code is malformed"},
-        {400, "a field name is not a token followed by a colon"},
-        {400, "a field value has a control character"},
-        {400, "a field is folded over lines"},
-        {431, "there are too many fields"},
-        {431, "the head is too large"},
-        {414, "the target is too long"},
-        {400, "Content-Length is not one decimal number"},
-        {400, "both Content-Length and Transfer-Encoding are given"},
-        {400, "Transfer-Encoding in HTTP/1.0, or more than once"},
-        {501, "Transfer-Encoding is something else than chunked"},
-        {400, "there must be exactly one valid Host"},
-        {400, "the chunked body is malformed"},
+        [-HTTP1_BARE_LF] = {400, "a line ends in LF without CR"},
+        [-HTTP1_BAD_START] = {400, "the first line is not one of HTTP/1"},
+        [-HTTP1_BAD_METHOD] = {400, "the method is not a token"},
+        [-HTTP1_BAD_TARGET] = {400, "the target is malformed"},
+        [-HTTP1_BAD_VERSION] = {400, "the version is malformed"},
+        [-HTTP1_OTHER_VERSION] = {505, "only HTTP/1.0 and HTTP/1.1 are spoken here"},
+        [-HTTP1_BAD_STATUS] = {400, "the status code is malformed"},
+        [-HTTP1_BAD_REASON] = {400, "the reason has a control character"},
+        [-HTTP1_BAD_FIELD_NAME] = {400, "a field name is not a token followed by a colon"},
+        [-HTTP1_BAD_FIELD_VALUE] = {400, "a field value has a control character"},
+        [-HTTP1_FOLDED_FIELD] = {400, "a field is folded over lines"},
+        [-HTTP1_TOO_MANY_FIELDS] = {431, "there are too many fields"},
+        [-HTTP1_HEAD_TOO_LARGE] = {431, "the head is too large"},
+        [-HTTP1_TARGET_TOO_LONG] = {414, "the target is too long"},
+        [-HTTP1_BAD_LENGTH] = {400, "Content-Length is not one decimal number"},
+        [-HTTP1_TWO_LENGTHS] = {400, "Content-Length is given more than once"},
+        [-HTTP1_LENGTH_AND_CODING] = {400, "both Content-Length and Transfer-Encoding are given"},
+        [-HTTP1_TWO_CODINGS] = {400, "Transfer-Encoding is given more than once"},
+        [-HTTP1_CODING_IN_1_0] = {400, "HTTP/1.0 has no Transfer-Encoding"},
+        [-HTTP1_UNKNOWN_CODING] = {501, "Transfer-Encoding is something else than chunked"},
+        [-HTTP1_NO_HOST] = {400, "there is no Host"},
+        [-HTTP1_TWO_HOSTS] = {400, "Host is given more than once"},
+        [-HTTP1_BAD_HOST] = {400, "Host is not a name or address, perhaps with a port"},
+        [-HTTP1_BAD_CHUNK_SIZE] = {400, "a chunk's size is not a hexadecimal number"},
+        [-HTTP1_BAD_CHUNK_EXTENSION] = {400, "a chunk's extension has a control character"},
+        [-HTTP1_CHUNK_LINE_TOO_LONG] = {400, "a chunk's first line is too long"},
+        [-HTTP1_BAD_CHUNK_END] = {400, "a chunk does not end where its size says"},
     };
-    return &table[error <= -1 && error >= HTTP1_LAST ? -error - 1 : 1];
+    return &table[error <= -1 && error >= HTTP1_LAST ? -error : -HTTP1_BAD_START];
+}
+
+static int is_empty_line(const unsigned char *buf, size_t size)
+{
+    return size >= 2 && buf[0] == '\r' && buf[1] == '\n';
+}
+
+/* What no head begins with is refused at once: who speaks TLS to a plain port sends no line end to wait for. */
+static int check_first_byte(enum http1_role role, const unsigned char *buf, size_t size)
+{
+    const size_t start = is_empty_line(buf, size) ? 2 : 0;
+
+    if (role == HTTP1_TRAILERS || size <= start)
+        return 0;
+    if (role == HTTP1_RESPONSE)
+        return buf[0] == 'H' ? 0 : HTTP1_BAD_START;
+    if (buf[start] == '\r')
+        return size <= start + 1 || buf[start + 1] == '\n' ? 0 : HTTP1_BAD_METHOD;
+    return is_token_char(buf[start]) || buf[start] == '\n' ? 0 : HTTP1_BAD_METHOD;
 }
 
 /* Finds the empty line that ends a head, one line at a time, so that a lone LF is refused as soon as it is seen: whoever
  * takes it for the end of a line splits the message in another place. */
-static long find_end(const unsigned char *buf, size_t size, struct http1_scan *scan)
+static long find_end(enum http1_role role, const unsigned char *buf, size_t size, struct http1_scan *scan)
 {
     size_t limit = size < HTTP1_HEAD_MAX ? size : HTTP1_HEAD_MAX;
 
@@ -84,11 +117,13 @@ static long find_end(const unsigned char *buf, size_t size, struct http1_scan *s
         size_t at = (size_t)(feed - buf);
         if (at == 0 || buf[at - 1] != '\r')
             return HTTP1_BARE_LF;
-        if (at - 1 == scan->line)
+        if (at - 1 == scan->line && (role != HTTP1_REQUEST || scan->line != 0))
             return (long)at + 1;
         scan->seen = scan->line = at + 1;
     }
-    return size >= HTTP1_HEAD_MAX ? HTTP1_HEAD_TOO_LARGE : 0;
+    if (size < HTTP1_HEAD_MAX)
+        return 0;
+    return role == HTTP1_REQUEST && scan->line <= 2 ? HTTP1_TARGET_TOO_LONG : HTTP1_HEAD_TOO_LARGE;
 }
 
 /* uri-host [ ":" port ]: letters, digits, "-", "_" and ".", or an IPv6 literal.  No user, no percent-encoding. */
@@ -125,10 +160,10 @@ static int parse_target(const unsigned char *buf, size_t at, size_t size, struct
     head->target = span(at, size);
     if (size == 0)
         return HTTP1_BAD_TARGET;
-    if (buf[at] == '/' || is(buf + head->method.at, head->method.size, "connect"))
+    if (buf[at] == '/' || is_method(buf, head, "CONNECT"))
         return 0;
     if (size == 1 && buf[at] == '*')
-        return is(buf + head->method.at, head->method.size, "options") ? 0 : HTTP1_BAD_TARGET;
+        return is_method(buf, head, "OPTIONS") ? 0 : HTTP1_BAD_TARGET;
     if (size > 7 && is(buf + at, 7, "http://"))
         start = at + 7;
     else if (size > 8 && is(buf + at, 8, "https://"))
@@ -189,7 +224,7 @@ static int parse_status_line(const unsigned char *buf, size_t at, size_t end, st
     head->reason = size > 13 ? span(at + 13, size - 13) : span(end, 0);
     for (size_t i = head->reason.at; i < end; i++)
         if ((buf[i] < ' ' && buf[i] != '\t') || buf[i] == 0x7f)
-            return HTTP1_BAD_START;
+            return HTTP1_BAD_REASON;
     return 0;
 }
 
@@ -265,7 +300,7 @@ static void read_connection(const unsigned char *text, size_t size, int *closes,
 
 /* What the fields say of the message itself. */
 struct said {
-    int lengths, codings, chunked, hosts, closes, keeps;
+    int lengths, codings, chunked, hosts, bad_hosts, closes, keeps;
     uint64_t length;
 };
 
@@ -275,7 +310,9 @@ static int classify(const unsigned char *buf, struct http1_head *head, struct sa
         const unsigned char *name = buf + head->fields[i].name.at, *value = buf + head->fields[i].value.at;
         size_t size = head->fields[i].name.size, length = head->fields[i].value.size;
         if (is(name, size, "content-length")) {
-            if (said->lengths++ || parse_length(value, length, &said->length) != 0)
+            if (said->lengths++)
+                return HTTP1_TWO_LENGTHS;
+            if (parse_length(value, length, &said->length) != 0)
                 return HTTP1_BAD_LENGTH;
         } else if (is(name, size, "transfer-encoding")) {
             said->codings++;
@@ -283,13 +320,27 @@ static int classify(const unsigned char *buf, struct http1_head *head, struct sa
         } else if (is(name, size, "connection")) {
             read_connection(value, length, &said->closes, &said->keeps, &head->flags);
         } else if (is(name, size, "host")) {
-            if (said->hosts++ || !is_host(value, length))
-                said->hosts = 2;
-            else if (head->host.size == 0)
+            said->hosts++;
+            said->bad_hosts += !is_host(value, length);
+            if (head->host.size == 0)
                 head->host = head->fields[i].value;
         }
     }
     return 0;
+}
+
+/* RFC 9112 section 3.2. */
+static int check_host(const struct said *said)
+{
+    if (said->hosts != 1)
+        return said->hosts ? HTTP1_TWO_HOSTS : HTTP1_NO_HOST;
+    return said->bad_hosts ? HTTP1_BAD_HOST : 0;
+}
+
+/* A response whose status or request allows it no body (RFC 9112 section 6.3, 1 and 2). */
+static int has_no_body(const struct http1_head *head)
+{
+    return head->status < 200 || head->status == 204 || head->status == 304 || (head->flags & HTTP1_HEAD_REQUEST);
 }
 
 /* RFC 9112 section 6.3, with nothing forgiven. */
@@ -297,12 +348,13 @@ static int frame(enum http1_role role, struct http1_head *head, const struct sai
 {
     if (said->codings && said->lengths)
         return HTTP1_LENGTH_AND_CODING;
-    if (said->codings > 1 || (said->codings && head->minor == 0))
-        return HTTP1_BAD_CODING;
+    if (said->codings > 1)
+        return HTTP1_TWO_CODINGS;
+    if (said->codings && head->minor == 0)
+        return HTTP1_CODING_IN_1_0;
     if (said->codings && !said->chunked)
         return HTTP1_UNKNOWN_CODING;
-    if (role == HTTP1_RESPONSE && (head->status < 200 || head->status == 204 || head->status == 304 ||
-                                   (head->flags & HTTP1_HEAD_REQUEST)))
+    if (role == HTTP1_RESPONSE && has_no_body(head))
         head->framing = HTTP1_NO_BODY;
     else if (said->codings)
         head->framing = HTTP1_CHUNKED;
@@ -311,9 +363,11 @@ static int frame(enum http1_role role, struct http1_head *head, const struct sai
     else
         head->framing = role == HTTP1_REQUEST ? HTTP1_NO_BODY : HTTP1_UNTIL_CLOSE;
     head->length = said->lengths ? said->length : 0;
-    if (!said->closes && (head->minor == 1 || said->keeps) && head->framing != HTTP1_UNTIL_CLOSE)
+    /* A 204 that announces a body may well send one, and that would be read as the next response. */
+    const int lies = role == HTTP1_RESPONSE && head->status == 204 && (said->codings || head->length);
+    if (!said->closes && (head->minor == 1 || said->keeps) && head->framing != HTTP1_UNTIL_CLOSE && !lies)
         head->flags |= HTTP1_KEEP_ALIVE;
-    return role == HTTP1_REQUEST && said->hosts != 1 ? HTTP1_BAD_HOST : 0;
+    return role == HTTP1_REQUEST ? check_host(said) : 0;
 }
 
 long http1_head_parse(enum http1_role role, const unsigned char *buf, size_t size, struct http1_scan *scan,
@@ -324,14 +378,17 @@ long http1_head_parse(enum http1_role role, const unsigned char *buf, size_t siz
     size_t at = 0;
     int error = 0;
 
-    long end = find_end(buf, size, scan);
+    long end = check_first_byte(role, buf, size);
+    if (end == 0)
+        end = find_end(role, buf, size, scan);
     if (end <= 0)
         return end;
     memset(head, 0, offsetof(struct http1_head, fields));
     head->flags = asked;
     if (role != HTTP1_TRAILERS) {
-        at = (size_t)((const unsigned char *)memchr(buf, '\n', (size_t)end) - buf) + 1;
-        error = role == HTTP1_REQUEST ? parse_request_line(buf, 0, at - 2, head) : parse_status_line(buf, 0, at - 2, head);
+        const size_t start = role == HTTP1_REQUEST && is_empty_line(buf, size) ? 2 : 0;
+        at = (size_t)((const unsigned char *)memchr(buf + start, '\n', (size_t)end - start) - buf) + 1;
+        error = role == HTTP1_REQUEST ? parse_request_line(buf, start, at - 2, head) : parse_status_line(buf, 0, at - 2, head);
     }
     if (!error)
         error = parse_fields(buf, at, (size_t)end, head);
@@ -365,14 +422,14 @@ static int parse_chunk_line(const unsigned char *line, size_t size, uint64_t *ou
     *out = 0;
     while (i < size && hex(line[i]) >= 0) {
         if (i == HTTP1_CHUNK_DIGITS_MAX)
-            return HTTP1_BAD_CHUNK;
+            return HTTP1_BAD_CHUNK_SIZE;
         *out = *out * 16 + (uint64_t)hex(line[i++]);
     }
     if (i == 0 || (i < size && line[i] != ';'))
-        return HTTP1_BAD_CHUNK;
+        return HTTP1_BAD_CHUNK_SIZE;
     for (; i < size; i++)
         if ((line[i] < ' ' && line[i] != '\t') || line[i] >= 0x7f)
-            return HTTP1_BAD_CHUNK;
+            return HTTP1_BAD_CHUNK_EXTENSION;
     return 0;
 }
 
@@ -381,10 +438,10 @@ static int next_size(struct http1_body *body, const unsigned char *buf, size_t s
     const unsigned char *feed = memchr(buf, '\n', size < HTTP1_CHUNK_LINE_MAX ? size : HTTP1_CHUNK_LINE_MAX);
 
     if (!feed)
-        return size >= HTTP1_CHUNK_LINE_MAX ? (int)HTTP1_BAD_CHUNK : (int)HTTP1_NEED_MORE;
+        return size >= HTTP1_CHUNK_LINE_MAX ? (int)HTTP1_CHUNK_LINE_TOO_LONG : (int)HTTP1_NEED_MORE;
     size_t line = (size_t)(feed - buf);
     if (line == 0 || buf[line - 1] != '\r')
-        return HTTP1_BAD_CHUNK;
+        return HTTP1_BARE_LF;
     int error = parse_chunk_line(buf, line - 1, &body->left);
     if (error)
         return error;
@@ -399,6 +456,8 @@ static int next_data(struct http1_body *body, size_t at, size_t size, size_t *us
         return HTTP1_NEED_MORE;
     if (size > body->left)
         size = (size_t)body->left;
+    if (size > UINT32_MAX - HTTP1_HEAD_MAX) /* more than a span can say: the next call gives the rest */
+        size = UINT32_MAX - HTTP1_HEAD_MAX;
     body->left -= size;
     *data = span(at, size);
     *used += size;
@@ -425,7 +484,7 @@ static int next_chunked(struct http1_body *body, const unsigned char *buf, size_
             return event;
         case HTTP1_AT_DATA_END:
             if ((left > 0 && rest[0] != '\r') || (left > 1 && rest[1] != '\n'))
-                return HTTP1_BAD_CHUNK;
+                return HTTP1_BAD_CHUNK_END;
             if (left < 2)
                 return HTTP1_NEED_MORE;
             *used += 2;

@@ -12,7 +12,7 @@ enum {
     HTTP1_HEAD_MAX = 32768,   /* bytes of a head, or of trailers: as Apache's and Node's order of size */
     HTTP1_FIELDS_MAX = 100,   /* Apache's LimitRequestFields */
     HTTP1_TARGET_MAX = 16384, /* twice RFC 9112's recommended 8000 */
-    HTTP1_CHUNK_LINE_MAX = 256,
+    HTTP1_CHUNK_LINE_MAX = 256,  /* a size, its extension and CRLF; no program in use writes extensions */
     HTTP1_CHUNK_DIGITS_MAX = 15, /* of 16 hexadecimal ones: a size never overflows int64_t */
 };
 
@@ -25,19 +25,27 @@ enum http1_error {
     HTTP1_BAD_VERSION = -5,
     HTTP1_OTHER_VERSION = -6,
     HTTP1_BAD_STATUS = -7,
-    HTTP1_BAD_FIELD_NAME = -8,
-    HTTP1_BAD_FIELD_VALUE = -9,
-    HTTP1_FOLDED_FIELD = -10,
-    HTTP1_TOO_MANY_FIELDS = -11,
-    HTTP1_HEAD_TOO_LARGE = -12,
-    HTTP1_TARGET_TOO_LONG = -13,
-    HTTP1_BAD_LENGTH = -14,
-    HTTP1_LENGTH_AND_CODING = -15,
-    HTTP1_BAD_CODING = -16,
-    HTTP1_UNKNOWN_CODING = -17,
-    HTTP1_BAD_HOST = -18,
-    HTTP1_BAD_CHUNK = -19,
-    HTTP1_LAST = -19,
+    HTTP1_BAD_REASON = -8,
+    HTTP1_BAD_FIELD_NAME = -9,
+    HTTP1_BAD_FIELD_VALUE = -10,
+    HTTP1_FOLDED_FIELD = -11,
+    HTTP1_TOO_MANY_FIELDS = -12,
+    HTTP1_HEAD_TOO_LARGE = -13,
+    HTTP1_TARGET_TOO_LONG = -14,
+    HTTP1_BAD_LENGTH = -15,
+    HTTP1_TWO_LENGTHS = -16,
+    HTTP1_LENGTH_AND_CODING = -17,
+    HTTP1_TWO_CODINGS = -18,
+    HTTP1_CODING_IN_1_0 = -19,
+    HTTP1_UNKNOWN_CODING = -20,
+    HTTP1_NO_HOST = -21,
+    HTTP1_TWO_HOSTS = -22,
+    HTTP1_BAD_HOST = -23,
+    HTTP1_BAD_CHUNK_SIZE = -24,
+    HTTP1_BAD_CHUNK_EXTENSION = -25,
+    HTTP1_CHUNK_LINE_TOO_LONG = -26,
+    HTTP1_BAD_CHUNK_END = -27,
+    HTTP1_LAST = -27,
 };
 
 struct http1_error_info {
@@ -74,7 +82,8 @@ struct http1_head {
     struct http1_field fields[HTTP1_FIELDS_MAX];
 };
 
-/* Where the search for the end of a head stands; zero it for each new head. */
+/* Where the search for the end of a head stands; zero it for each new head.  One empty line before a request belongs to
+ * its head (RFC 9112 section 2.2). */
 struct http1_scan {
     size_t seen, line;
 };

@@ -1,12 +1,12 @@
 #!/bin/sh
 # run.sh [SECONDS] [HARNESS...]
-# Fuzzes each pure part of the helper for so long, under ASan and UBSan, from the committed corpus and what earlier runs
+# Fuzzes each pure part of our C for so long, under ASan and UBSan, from the committed corpus and what earlier runs
 # found.  Finds go to build/fuzz and not into the repository: a crash that was understood becomes a file in fuzz/corpus.
 set -eu
 cd "$(dirname "$0")/.."
 seconds=${1:-60}
 [ $# = 0 ] || shift
-[ $# != 0 ] || set -- request policy control
+[ $# != 0 ] || set -- request policy control http1
 out=build/fuzz
 mkdir -p "$out"
 
@@ -19,7 +19,7 @@ fi
 for name in "$@"; do
     # shellcheck disable=SC2086
     clang $flags -fsanitize=fuzzer,address,undefined "fuzz/fuzz_$name.c" csrc/shim/request.c csrc/shim/policy.c \
-        csrc/fdpass.c -o "$out/$name"
+        csrc/fdpass.c csrc/http1.c -o "$out/$name"
     mkdir -p "$out/corpus/$name"
     echo "fuzz/fuzz_$name.c for $seconds s"
     if ! "$out/$name" -max_total_time="$seconds" -max_len=5000 -timeout=5 -dict="fuzz/$name.dict" -print_final_stats=1 \

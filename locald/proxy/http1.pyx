@@ -139,15 +139,12 @@ cdef class Reader:
         cdef http1_role role = HTTP1_TRAILERS if self.stage == AT_TRAILERS else self.role
         cdef const unsigned char *start = <const unsigned char *> PyBytes_AS_STRING(self.data) + self.at
         cdef size_t size = PyBytes_GET_SIZE(self.data) - self.at
-        if role == HTTP1_REQUEST and self.scan.seen == 0 and size >= 2 and start[0] == 13 and start[1] == 10:
-            self.at += 2  # RFC 9112 section 2.2: one empty line before a request is ignored
-            return self._next_head() if size > 2 else NEED_DATA
         self.head.flags = HTTP1_HEAD_REQUEST if self.head_request else 0
         cdef long used = http1_head_parse(role, start, size, &self.scan, &self.head)
         if used < 0:
             raise _error(used)
         if used == 0:
-            if self.ended and size:
+            if self.ended and (size or role == HTTP1_TRAILERS):
                 raise ProtocolError(400, "the connection ended within a head")
             return NEED_DATA
         memset(&self.scan, 0, sizeof(self.scan))
