@@ -104,7 +104,7 @@ cdef Kind classify(const char *name, size_t size, bint *twin) noexcept:
             byte = c"-"
             twin[0] = True
         low[i] = byte
-    for i in range(TABLE):
+    for i in range(<size_t> TABLE):
         if <size_t> KNOWN[i].size == size and memcmp(low, KNOWN[i].name, size) == 0:
             return <Kind> KNOWN[i].kind
     return OTHER
