@@ -1,10 +1,10 @@
 """What a Reader makes of bytes, as lines of text: a transcript.
 
-    GET /x 1.1 of a.localhost        a head; ", then closes" where the connection ends with the message
-      Accept: text/plain             its fields, but for the one Host: a.localhost
-    b'hello'                         body; however it was cut, in one line
-    end                              and its trailers, written as fields
-    400 the method is not a token    the end of everything
+GET /x 1.1 of a.localhost        a head; ", then closes" where the connection ends with the message
+  Accept: text/plain             its fields, but for the one Host: a.localhost
+b'hello'                         body; however it was cut, in one line
+end                              and its trailers, written as fields
+400 the method is not a token    the end of everything
 """
 
 from __future__ import annotations

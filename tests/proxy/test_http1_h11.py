@@ -130,7 +130,8 @@ def compare(data: bytes, requests: bool, head: bool = False, eof: bool = False) 
         data = b"" if data == b"\r" else data.removeprefix(b"\r\n")  # h11 refuses the one empty line of RFC 9112 2.2
     they = theirs(data, requests, head, eof)
     if we.state == "refused":
-        assert they.state == "refused" or we.why in STRICTER or "the connection ended" in we.why, (we, they)
+        cut = "the connection ended" in we.why and they.state != "read"
+        assert they.state == "refused" or we.why in STRICTER or cut, (we, they)
     elif we.state == "incomplete" and eof:
         assert they.state != "read", (we, they)  # h11 calls it an error when the answer has not begun
     else:
@@ -183,7 +184,24 @@ BODIES = [
     b"0\r\nT\r\n\r\n", b"0\r\n", b"1\r\na\r\n", b"fffffffffffffff\r\na", b"5 ;a\r\nhello\r\n0\r\n\r\n",
 ]  # fmt: skip
 ENDS = [b"\r\n"] * 30 + [b"\n", b"\r", b"\r\r\n"]
-PIECES = [b"\r\n", b"\n", b"\r", b"\0", b" ", b"\t", b":", b",", b";", b"chunked", b"0", b"5", b"\r\n\r\n", b"HTTP/1.1", b"\x7f", b"\xff"]
+PIECES = [
+    b"\r\n",
+    b"\n",
+    b"\r",
+    b"\0",
+    b" ",
+    b"\t",
+    b":",
+    b",",
+    b";",
+    b"chunked",
+    b"0",
+    b"5",
+    b"\r\n\r\n",
+    b"HTTP/1.1",
+    b"\x7f",
+    b"\xff",
+]
 
 
 @st.composite
@@ -194,13 +212,20 @@ def messages(draw: Callable[[st.SearchStrategy[bytes]], bytes], requests: bool) 
         lines.append(b"Host: a")
     lines += draw(st.lists(st.sampled_from(FIELDS), max_size=4))  # type: ignore[arg-type]
     head = b"".join(line + draw(st.sampled_from(ENDS)) for line in [*lines, b""])
-    return head + draw(st.sampled_from(BODIES)) + draw(st.sampled_from([b"", b"", b"GET / HTTP/1.1\r\n", b"\r\n", b"\0"]))
+    return (
+        head + draw(st.sampled_from(BODIES)) + draw(st.sampled_from([b"", b"", b"GET / HTTP/1.1\r\n", b"\r\n", b"\0"]))
+    )
 
 
 def good(requests: bool) -> list[bytes]:
     hosts = b"Host: a\r\n" if requests else b""
     first = [line + b"\r\n" + hosts for line in FIRST[requests] if line][:8]
-    bodies = [b"\r\n", b"a: b\r\nc: d\r\n\r\n", b"Content-Length: 5\r\n\r\nhello", b"Transfer-Encoding: chunked\r\n\r\n" + BODIES[5]]
+    bodies = [
+        b"\r\n",
+        b"a: b\r\nc: d\r\n\r\n",
+        b"Content-Length: 5\r\n\r\nhello",
+        b"Transfer-Encoding: chunked\r\n\r\n" + BODIES[5],
+    ]
     return [one + body for one in first for body in bodies]
 
 
