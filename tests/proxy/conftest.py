@@ -79,11 +79,13 @@ class Rig:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return sock
 
-    def talk(self, data: bytes) -> bytes:
-        """Send, and read until the proxy closes; the request must ask for that."""
+    def talk(self, data: bytes, end: bool = False) -> bytes:
+        """Send, and read until the proxy closes; the request must ask for that, unless the stream ends there."""
         with self.connect() as sock:
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 sock.sendall(data)
+                if end:
+                    sock.shutdown(socket.SHUT_WR)
             return read_all(sock)
 
 
