@@ -85,6 +85,10 @@ cdef class Upstream:
         if self.borrower is not None and self.tunnel:
             self.gone = True
             self.borrower.upstream_broke("")
+        elif error is not None and not self.gone:
+            # Reset: what came is given away, but its end is none, not even of a body that lasts until the end.
+            self.gone = True
+            self.pump()
         elif not self.gone:
             self._end()
 
@@ -107,7 +111,10 @@ cdef class Upstream:
                 continue
             borrower.response_pause()
             if self.gone and self.borrower is borrower:
-                borrower.upstream_broke("closed the connection without an answer")
+                early = self.reader.waiting() > 0
+                borrower.upstream_broke(
+                    "closed the connection too early" if early else "closed the connection without an answer"
+                )
             return
         if borrower is not None:
             borrower.response_pause()

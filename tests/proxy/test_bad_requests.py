@@ -26,8 +26,8 @@ AFTER = b"GET /after HTTP/1.1\r\nHost: app.localhost\r\n"
 CANARY = b"GET /canary HTTP/1.1\r\nHost: app.localhost\r\n"
 CLOSE = b"Connection: close\r\n\r\n"
 OURS = re.compile(
-    rb"X-Forwarded-For: 127\.0\.0\.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: ([^\r\n]*)\r\n"
-    rb"X-Forwarded-Port: \d+\r\nX-Real-IP: 127\.0\.0\.1\r\n"
+    rb"X-Forwarded-For: 127\.0\.0\.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Port: \d+\r\n"
+    rb"X-Real-IP: 127\.0\.0\.1\r\nX-Forwarded-Host: ([^\r\n]*)\r\n"
     rb'Forwarded: for=127\.0\.0\.1;host="\1";proto=http\r\n(?:Via: 1\.[01] locald\r\n)?'
 )
 LOCAL = ("refused", "broken", "cut")

@@ -21,9 +21,6 @@ import pytest
 from recording import Recorder, read_request
 
 CASES = corpus.load("responses")
-NOT_YET = {
-    "responses: a reset in a body without length or chunks": "a reset is taken for the end of the body",
-}
 GET = b"GET / HTTP/1.1\r\nHost: app.localhost\r\n\r\n"
 CLOSE = b"Connection: close\r\n\r\n"
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, 0 seconds
@@ -50,12 +47,7 @@ class App(Recorder):
         super().handle(sock)
 
 
-def marked(case: corpus.Case) -> object:
-    why = NOT_YET.get(str(case))
-    return pytest.param(case, id=str(case), marks=[pytest.mark.xfail(reason=why, strict=True)] if why else [])
-
-
-@pytest.mark.parametrize("case", [marked(case) for case in CASES])
+@pytest.mark.parametrize("case", CASES, ids=str)
 def test_no_response_reaches_another_request(rig: Any, app: Any, case: corpus.Case) -> None:
     server = app(App(case).handle)
     asked = case.answers or GET
