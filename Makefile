@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 # zig compiles musl once, and not for each test run: those have a home in memory.
 export ZIG_GLOBAL_CACHE_DIR := $(CURDIR)/build/zig
 
-.PHONY: help demo test check cross attack mutants coverage fuzz prove bench clean
+.PHONY: help demo test check cross attack mutants coverage fuzz prove corpus bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ fuzz: ## try the pure parts of our C with inputs that nobody thought of, FUZZ_S=
 
 prove: ## prove that no input of those parts leads to undefined behaviour (Frama-C, some minutes)
 	@sh fuzz/prove/run.sh
+
+corpus: $(VENV)/test ## the corpus of bad requests through nginx and HAProxy too; writes docs/corpus.md
+	@PYTHONPATH=tests/lib:tests/proxy $(PY) -P -B tests/proxy/compare.py
 
 bench: $(VENV)/bench ## measure beside the peers that are installed
 	sh bench/run.sh

@@ -253,11 +253,9 @@ static int parse_field(const unsigned char *buf, size_t at, size_t end, struct h
 
 static int parse_fields(const unsigned char *buf, size_t at, size_t end, struct http1_head *head)
 {
-    while (at < end) {
+    while (at < end - 2) { /* the last two are the empty line */
         const unsigned char *feed = memchr(buf + at, '\n', end - at);
         size_t next = (size_t)(feed - buf) + 1;
-        if (next - 2 == at)
-            return 0; /* the empty line */
         int error = parse_field(buf, at, next - 2, head);
         if (error)
             return error;

@@ -1,5 +1,5 @@
 /* The input is what a connection carries, after two bytes that say how it is read: whose bytes they are (0x01: a server's;
- * 0x02: it answers HEAD), and how they are split.
+ * 0x02: it answers HEAD) and whether 0xfe stands for a thousand letters (0x04), so that limits are met; and the split.
  *
  * What holds for each: any split gives the same; nothing is read beyond what came; spans lie within the head; no limit is
  * passed; what is given out has no byte that could end a line; a body has as many bytes as was announced. */
@@ -9,7 +9,7 @@
 
 #include <sanitizer/asan_interface.h>
 
-enum { ROOM = 1 << 18 };
+enum { ROOM = 1 << 19, LONGEST = 40000 };
 
 /* What was read, in one row of bytes that can be compared. */
 struct transcript {
@@ -183,16 +183,32 @@ static void read_all(const unsigned char how[2], unsigned char *buf, size_t size
     put_number(out, c.stage == FAILED ? 0 : c.at); /* where reading stopped means nothing once it failed */
 }
 
+/* The bytes of the connection, and how many. */
+static unsigned char *expand(const uint8_t *data, size_t size, int letters, size_t *expanded)
+{
+    static unsigned char room[LONGEST + 1000];
+    size_t count = 0;
+
+    for (size_t i = 0; i < size && count < LONGEST; i++) {
+        const size_t times = letters && data[i] == 0xfe ? 1000 : 1;
+        memset(room + count, times > 1 ? 'x' : data[i], times);
+        count += times;
+    }
+    *expanded = count;
+    return copy_of(room, count);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct transcript whole, pieces;
+    size_t count;
 
     if (size < 3)
         return 0;
-    unsigned char *const buf = copy_of(data + 2, size - 2);
-    read_all(data, buf, size - 2, 0, &whole);
+    unsigned char *const buf = expand(data + 2, size - 2, data[0] & 4, &count);
+    read_all(data, buf, count, 0, &whole);
     for (unsigned i = 0; i < 2; i++) { /* byte by byte, and otherwise */
-        read_all(data, buf, size - 2, i == 0 ? 1 : 2 + data[1], &pieces);
+        read_all(data, buf, count, i == 0 ? 1 : 2 + data[1], &pieces);
         MUST(whole.size == pieces.size && memcmp(whole.bytes, pieces.bytes, whole.size) == 0);
     }
     free(buf);

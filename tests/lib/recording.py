@@ -52,6 +52,8 @@ def read_request(file: BinaryIO, came: bytearray, proceed: Callable[[], object] 
         take(data := file.read(size), len(data) == size)
 
     try:
+        if line().count(b" ") != 2:
+            raise ValueError
         fields = {}
         while (field := line()) != b"\r\n":
             name, _, value = field.partition(b":")
@@ -65,7 +67,7 @@ def read_request(file: BinaryIO, came: bytearray, proceed: Callable[[], object] 
                 pass
         else:
             exactly(int(fields.get(b"content-length", b"0")))
-    except (EOFError, ValueError):
+    except (EOFError, ValueError, OverflowError):
         came.extend(file.read())
         return b""
     return bytes(came)
