@@ -84,3 +84,19 @@ def test_the_corpus_is_large_and_says_each_thing_once() -> None:
     assert len(CASES) >= 150
     assert len({(case.group, case.name) for case in CASES}) == len(CASES)
     assert len({case.sent for case in CASES}) == len(CASES)
+
+
+def test_a_case_is_what_was_pasted() -> None:
+    text = "# A group\n\n== a name\nrefused 400 a rule\n    GET /\\x7f\\\\ \\r\\n\n     \\{2 a: b\\r\\n}\\0\nthen closes\nas\n    x\n"
+    case = corpus.Case(
+        "g", "a name", "refused", 400, "a rule", b"GET /\x7f\\ \r\n a: b\r\na: b\r\n\0", b"x", b"", "closes"
+    )
+    assert corpus.parse("g", text) == [case]
+
+
+@pytest.mark.parametrize(
+    "mistake", ["forwarded", "refused 400 x\n    \\q", "refused 400 x\nGET /", "refused 400 x\n    \\x7"]
+)
+def test_a_mistake_in_the_corpus_is_not_passed_over(mistake: str) -> None:
+    with pytest.raises(ValueError):
+        corpus.parse("g", f"== a name\n{mistake}\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import corpus
 import pytest
 from http1_events import read
 
@@ -311,6 +312,11 @@ def test_a_request_is_read(case: str) -> None:
 def test_a_request_ends_where_the_next_begins(case: str) -> None:
     data, transcript = REQUESTS[case]
     assert read_each_way(data + GET + b"\r\n", requests=True) == [*transcript, ROOT, "end"]
+
+
+@pytest.mark.parametrize("case", corpus.load(), ids=str)
+def test_the_corpus_is_read_alike_however_it_is_cut(case: corpus.Case) -> None:
+    read_each_way(case.sent, requests=case.group != "responses", head=case.answers.startswith(b"HEAD "))
 
 
 @pytest.mark.parametrize("trailing", [b"", GET + b"\r\n", b"x", b"\n", b"\r\n\r\n"], ids=repr)
