@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -38,14 +37,14 @@ def test_it_offers_to_run_sudo_and_does(sudoer: Any, program: tuple[str, ...]) -
     terminal = sudoer.at_terminal(*program)
     shown = terminal.read_until("Run it now?")
     assert f"sudo {Path(sys.executable).parent}/{' '.join(program)}" in shown
-    os.write(terminal.fd, b"\n")
+    terminal.answer(b"\n")
     terminal.read_until("done; now, as yourself")
     assert terminal.wait() == 0
     assert Path(SHIM).stat().st_mode & 0o7777 == 0o4755
     assert "61003 127.0.0.1 80\n" in Path(POLICY).read_text()
     terminal = sudoer.at_terminal(*program, "--uninstall")
     terminal.read_until("Run it now?")
-    os.write(terminal.fd, b"y\n")
+    terminal.answer(b"y\n")
     assert terminal.wait() == 0
     assert not Path(SHIM).exists()
 
@@ -54,7 +53,7 @@ def test_it_offers_to_run_sudo_and_does(sudoer: Any, program: tuple[str, ...]) -
 def test_who_declines_is_left_alone(sudoer: Any, answer: bytes, code: int) -> None:
     terminal = sudoer.at_terminal("locald-setup")
     terminal.read_until("Run it now?")
-    os.write(terminal.fd, answer)
+    terminal.answer(answer)
     assert terminal.wait() == code
     assert not Path(SHIM).exists()
 
@@ -62,7 +61,7 @@ def test_who_declines_is_left_alone(sudoer: Any, answer: bytes, code: int) -> No
 def test_a_user_without_sudo_rights_gets_sudos_own_words(make_user: Callable[[int], Any]) -> None:
     terminal = make_user(61004).at_terminal("locald-setup")
     terminal.read_until("Run it now?")
-    os.write(terminal.fd, b"y\n")
+    terminal.answer(b"y\n")
     terminal.read_until("sudo")
     assert terminal.wait() != 0
     assert not Path(SHIM).exists()
