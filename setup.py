@@ -77,7 +77,7 @@ EXTENSIONS = [
             depends=["csrc/http1.h"],
             **C,
         )
-        for name, sources in {"http1": ["csrc/http1.c"], "headers": [], "upstream": [], "connection": []}.items()
+        for name, sources in {"http1": ["csrc/http1.c"], "headers": [], "access": [], "upstream": [], "connection": []}.items()
     ),
 ]
 

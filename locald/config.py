@@ -49,6 +49,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pool_max: Count = None
     upstream_max: Count = None
     write_high: Bytes = None
+    log_max: Count = None
     loops_max: Count = None
     sweep_s: Seconds = None
 

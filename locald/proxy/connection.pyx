@@ -10,9 +10,11 @@ from locald.proxy.http1 import NEED_DATA, ProtocolError, chunk_head, last_chunk
 from locald.proxy.routes import rewritten
 from locald.proxy.upstream import DialError
 
-from locald.proxy.headers cimport Hop, count_loops, is_websocket, request_head, response_head
+from locald.proxy.access cimport Log, Record
+from locald.proxy.clock cimport now
+from locald.proxy.headers cimport Hop, count_loops, is_last_hop, is_websocket, request_head, response_head
 from locald.proxy.http1 cimport End, Reader, Request, Response
-from locald.proxy.upstream cimport Borrower, Pool, Upstream
+from locald.proxy.upstream cimport Borrower, Line, Pool, Upstream
 
 __all__ = ["Client"]
 
@@ -27,57 +29,73 @@ cdef enum Mode:
     HTTP
     TUNNEL
     LINGER  # answered and refused: read and thrown away, so that the answer is not reset away
+    CLOSED  # by us: nothing of what still comes is read
 
 
 cdef class Client:
-    """One connection of one client.  ``deadline``: of the loop's clock, 0 for none."""
+    """One connection of one client.  ``deadline``: by clock.pxd, 0 for none."""
 
     cdef readonly object proxy, transport
-    cdef object limits
+    cdef readonly double deadline
+    cdef object limits, routes
     cdef Pool pool
+    cdef Log log
     cdef Hop hop
     cdef Reader reader
     cdef Exchange exchange
     cdef Mode mode
-    cdef public double deadline
-    cdef Py_ssize_t _lingered
+    cdef double _head_s, _idle_s
+    cdef Py_ssize_t _lingered, _write_high
+    cdef int _loops_max
     cdef bint _paused, _half_closed
+    # Where the last request went, which is nearly always where the next one goes.
+    cdef bytes _host
+    cdef object _route
+    cdef Line _line
+    cdef long long _changes
 
     def __init__(self, proxy):
         self.proxy = proxy
         self.limits = proxy.limits
+        self._head_s, self._idle_s = self.limits.head_s, self.limits.idle_s
+        self._write_high = self.limits.write_high
+        self._loops_max = self.limits.loops_max
+        self.routes = proxy.routes
         self.pool = proxy.pool
+        self.log = proxy.log
         self.reader = Reader(True)
         self.mode = HTTP
 
     @property
-    def exchange_is_open(self):
-        """Whether a request is under way, or waits for its turn."""
-        return self.exchange is not None
+    def open_record(self):
+        """That of the request which is under way, or waits for its turn; None if there is none."""
+        return self.exchange.record if self.exchange is not None else None
 
     # The event loop calls these.
 
     def connection_made(self, transport):
         self.transport = transport
-        self.transport.set_write_buffer_limits(high=self.limits.write_high)
+        self.transport.set_write_buffer_limits(high=self._write_high)
         peer = transport.get_extra_info("peername") or ("unknown",)
         self.hop = Hop(str(peer[0]), "http", self.proxy.port)
-        self.deadline = self.proxy.now() + self.limits.head_s
+        self.deadline = now() + self._head_s
         self.proxy.clients.add(self)
 
     def data_received(self, bytes data):
+        cdef bint fresh
         if self.mode == TUNNEL:
-            if self.exchange is not None and self.exchange.upstream is not None:
-                self.exchange.upstream.transport.write(data)
+            if self.exchange is not None:
+                self.exchange.client_data(data)
         elif self.mode == LINGER:
             self._lingered += len(data)
             if self._lingered > self.limits.linger_bytes:
                 self.transport.abort()
-        else:
-            if self.exchange is None and self.reader.waiting() == 0:
-                self.deadline = self.proxy.now() + self.limits.head_s
+        elif self.mode == HTTP:
+            fresh = self.exchange is None and not self.reader.started()
             self.reader.feed(data)
             self.pump()
+            if fresh and self.exchange is None and self.reader.started():
+                self.deadline = now() + self._head_s  # a head has begun, and is not whole
 
     def eof_received(self):
         self._half_closed = True
@@ -85,10 +103,9 @@ cdef class Client:
         if self.mode == TUNNEL and self.exchange is not None:
             self.exchange.tunnel_end(True)
             return True
-        if self.mode == LINGER or self.exchange is None:
-            return False
-        self.pump()
-        return self.exchange is not None  # a client that has only stopped sending still gets its answer
+        if self.mode == HTTP:
+            self.pump()
+        return self.mode == HTTP  # a client that has only stopped sending still gets its answers
 
     def connection_lost(self, error):
         self.proxy.forget(self)
@@ -108,7 +125,7 @@ cdef class Client:
 
     cpdef pump(self):
         """Read what can be read now: a new request, or the body of the one there is."""
-        cdef bint stuck
+        cdef Exchange exchange
         while self.mode == HTTP and (self.exchange is None or self.exchange.wants_body):
             try:
                 event = self.reader.next_event()
@@ -123,79 +140,117 @@ cdef class Client:
                 self.exchange.request_data(event)
             elif self.exchange is not None and isinstance(event, End):
                 self.exchange.request_end(event)
-        stuck = self.exchange is not None and not self.exchange.wants_body
-        self.set_paused(stuck and self.reader.waiting() >= self.limits.write_high)
+        exchange = self.exchange
+        if self.mode == HTTP and exchange is None and self._half_closed:
+            self._close()  # all that it asked for is answered
+            return
+        self.set_paused(
+            exchange is not None and not exchange.wants_body and self.reader.waiting() >= self._write_high
+        )
 
     cdef _begin(self, Request request):
+        cdef Record record = Record.__new__(Record)
         self.deadline = 0.0
+        record.began = now()
+        record.method, record.host, record.target = request.method, request.host, request.target
         if not request.has_body:
             self.reader.next_event()  # its End, which is there already
-        route = self.proxy.routes.find(request.host, request.target)
-        page = self._objection(request, route)
+        self._find(request)
+        page = self._objection(request)
         if page is not None:
-            self.answer(page, request, not request.has_body)
+            self.answer(page, request, not request.has_body, record)
         else:
-            self.exchange = Exchange(self, request, route)
+            self._line.requests += 1
+            self.exchange = Exchange(self, request, record)
             self.exchange.start()
 
-    cdef object _objection(self, Request request, object route):
+    cdef _find(self, Request request):
+        """The route, None for none; looked up again only where it could be another than that of the last request."""
+        if request.host == self._host and self._changes == self.routes.changes:
+            return
+        self._route = self.routes.find(request.host, request.target)
+        self._line = self.pool.line(self._route) if self._route is not None else None
+        self._host = request.host if self.routes.has_whole(request.host) else None
+        self._changes = self.routes.changes
+
+    cdef object _objection(self, Request request):
         """The page that says why this request goes no further, or None."""
-        if request.method in (b"CONNECT", b"TRACE"):
+        if request.method == b"CONNECT" or request.method == b"TRACE":
             return pages.not_allowed()
-        if route is None:
-            return pages.not_found(request.host, self.proxy.routes, self.proxy.port)
-        return pages.loop(route) if count_loops(request) >= self.limits.loops_max else None
+        if self._route is None:
+            return pages.not_found(request.host, self.routes, self.proxy.port)
+        if is_last_hop(request):
+            return pages.last_hop()
+        return pages.loop(self._route) if count_loops(request) >= self._loops_max else None
 
     cdef _refuse(self, error):
         """The bytes are no HTTP: nothing more of them can be understood."""
+        cdef Record record = Record.__new__(Record)
         if self.exchange is not None:
+            record = self.exchange.record
+            record.note = error.text
             if self.exchange.answered:
-                self.transport.close()
+                self._close()
                 return
-            self.exchange.abandon()
+            self.exchange.let_go()
             self.exchange = None
-        self.answer(pages.refused(error.status, error.text), None, False)
+        self.answer(pages.refused(error.status, error.text), None, False, record)
 
-    cdef answer(self, page, Request request, bint request_done):
+    cdef answer(self, page, Request request, bint request_done, Record record):
         """Send an answer of our own; the connection goes on if the request was complete and asked for that."""
+        cdef bytes data
         keep = request is not None and request.keep_alive and request_done and not self.proxy.draining
-        self.transport.write(pages.render(page, request, close=not keep))
-        self.finish(keep, request_done)
+        data = pages.render(page, request, close=not keep)
+        record.status = page.status
+        record.sent = len(data)
+        record.first = now()
+        record.began = record.began or record.first
+        record.note = page.note or page.title
+        self.transport.write(data)
+        self.finish(keep, request_done, record)
 
-    cdef finish(self, bint keep, bint request_done):
+    cdef finish(self, bint keep, bint request_done, Record record):
         """A response is complete."""
+        cdef double time = now()
+        cdef bint more = self.reader.started()
+        self.log.add(record, time)
         self.exchange = None
-        if keep and not self._half_closed and not self.proxy.draining:
-            self.deadline = self.proxy.now() + (self.limits.head_s if self.reader.waiting() else self.limits.idle_s)
-            if self.reader.waiting():
+        if keep and not self.proxy.draining and (more or not self._half_closed):
+            self.deadline = time + (self._head_s if more else self._idle_s)
+            if more:
                 # Pipelined.  Not from here: a thousand of them would be a thousand frames deep.
                 self.proxy.loop.call_soon(self.pump)
             self.set_paused(False)
         elif request_done or self._half_closed:
-            self.transport.close()
+            self._close()
         else:
             self.linger()
+
+    cdef _close(self):
+        self.mode = CLOSED
+        self.transport.close()
 
     cdef linger(self):
         """Say that no more is sent, and read on for a while: closing at once would reset our answer away."""
         self.mode = LINGER
-        self.deadline = self.proxy.now() + self.limits.linger_s
+        self.deadline = now() + <double> self.limits.linger_s
         self.set_paused(False)
         if self.transport.can_write_eof() and not self.transport.is_closing():
             self.transport.write_eof()
 
     def expire(self):
         """The deadline has passed."""
-        if self.mode == HTTP and self.exchange is None and self.reader.waiting():
-            self.answer(pages.refused(408, f"its head took more than {self.limits.head_s:.0f} seconds"), None, True)
+        if self.mode == HTTP and self.exchange is None and self.reader.started():
+            page = pages.refused(408, f"its head took more than {self._head_s:.0f} seconds")
+            self.answer(page, None, True, Record.__new__(Record))
         else:
-            self.transport.close()
-        self.deadline = self.proxy.now() + self.limits.linger_s
+            self._close()
+        self.deadline = now() + <double> self.limits.linger_s
 
     def drain(self):
         """The proxy stops: go now if nothing is under way, else after the response."""
         if self.exchange is None:
-            self.transport.close()
+            self._close()
 
     cdef set_paused(self, bint paused):
         """Stop reading, or go on."""
@@ -217,62 +272,64 @@ cdef class Exchange(Borrower):
     cdef Client client
     cdef Request request
     cdef object route
+    cdef Line line
     cdef Upstream upstream
+    cdef readonly Record record
     cdef bint answered, wants_body
     cdef bint _request_done, _upgrade, _keep, _chunked, _reused
     cdef bint _gone  # so is the client
     cdef bint _holds  # a place among those that the route may have at work
     cdef bint _counted  # the client can tell a complete response from a broken one
+    cdef bint _client_ended, _upstream_ended  # of a tunnel: has sent its last
     cdef object _dialling
     cdef Response _response
-    cdef set _ended  # of a tunnel: whether the client, or not the client, has sent its last
     cdef list _out
 
-    def __init__(self, Client client, Request request, route):
+    def __init__(self, Client client, Request request, Record record):
         self.client = client
         self.request = request
-        self.route = route
+        self.record = record
+        self.route, self.line = client._route, client._line
         self._request_done = not request.has_body
         self._upgrade = is_websocket(request)
         self._keep = request.keep_alive
-        self._ended = set()
         self._out = []
 
     # Towards the upstream.
 
     cdef start(self):
         """Begin, or wait in line while the route has as many at work as it may have."""
-        if self.client.pool.enter(self.route, self):
+        if self.client.pool.enter(self.line, self):
             self.admitted()
 
     cpdef admitted(self):
         """There is a place: take a connection that is idle, or dial."""
-        proxy = self.client.proxy
+        cdef Upstream idle
         self._holds = True
         if self._gone:  # between our turn and this call
             self._release()
             return
         # A connection that was idle may be closed by the server at this very moment; only what can be said twice
         # is said on one (RFC 9110 section 9.2.2).
-        idle = self.client.pool.take(self.route, proxy.now()) if self._is_replayable() else None
+        idle = self.client.pool.take(self.line) if self._is_replayable() else None
         if idle is not None:
             self._reused = True
             self._connected(idle)
         else:
-            self._dialling = proxy.loop.create_task(self._dial())
+            self._dialling = self.client.proxy.loop.create_task(self._dial())
 
     cdef _release(self):
         """Give the place away, to whoever waits for it."""
         if self._holds:
             self._holds = False
-            self.client.pool.leave(self.route)
+            self.client.pool.leave(self.line)
 
     cdef bint _is_replayable(self):
         return self.request.method in IDEMPOTENT and not self.request.has_body and not self._upgrade
 
     async def _dial(self):
         try:
-            upstream = await self.client.pool.dial(self.route)
+            upstream = await self.client.pool.dial(self.route, self.line)
         except DialError as error:
             self._dialling = None
             self._fail(error.failures, error.timed_out)
@@ -282,6 +339,7 @@ cdef class Exchange(Borrower):
 
     cdef _connected(self, Upstream upstream):
         self.upstream = upstream
+        self.record.upstream = upstream.shown
         upstream.lend(self, self.request.method == b"HEAD")
         target = rewritten(self.request.target, self.route) if self.route.strip else self.request.target
         upstream.transport.write(
@@ -294,6 +352,7 @@ cdef class Exchange(Borrower):
     cdef request_data(self, bytes data):
         if self.upstream is None:
             return
+        self.record.received += len(data)
         if self.request.chunked:
             data = b"%b%b\r\n" % (chunk_head(len(data)), data)
         self.upstream.transport.write(data)
@@ -318,8 +377,11 @@ cdef class Exchange(Borrower):
         if isinstance(event, Response):
             self._response_head(event)
         elif isinstance(event, bytes):
-            self._out += (chunk_head(len(event)), event, b"\r\n") if self._chunked else (event,)
-            self._flush()
+            self.record.sent += len(event)
+            if self._chunked:
+                self._out += (chunk_head(len(event)), event, b"\r\n")
+            else:
+                self._out.append(event)
         elif isinstance(event, End):
             if self._chunked:
                 self._out.append(last_chunk(headers.trailers(event.trailers)))
@@ -344,6 +406,8 @@ cdef class Exchange(Borrower):
         self._keep = self._keep and self._counted and self._request_done and not self.client.proxy.draining
         self._response = response
         self.answered = True
+        self.record.status = response.status
+        self.record.first = self.line.answered = now()
         self._out.append(response_head(response, minor, self._chunked, not self._keep))
 
     cdef _flush(self):
@@ -359,17 +423,14 @@ cdef class Exchange(Borrower):
             reusable = self._response.keep_alive and self._request_done and not upstream.reader.waiting()
             self._return(upstream, reusable)
         self._release()
-        self.client.finish(self._keep, self._request_done)
+        self.client.finish(self._keep, self._request_done, self.record)
 
     cdef _return(self, Upstream upstream, bint reusable):
-        proxy = self.client.proxy
         upstream.borrower = None
-        if reusable and not upstream.gone and not upstream.transport.is_closing() and not proxy.draining:
-            self.client.pool.give_back(upstream, proxy.now())
-        elif self._request_done:
-            upstream.transport.close()
+        if reusable and not upstream.gone and not self.client.proxy.draining:
+            self.client.pool.give_back(upstream)
         else:
-            upstream.transport.abort()  # the rest of the request is of no use to anyone
+            upstream.discard()  # the rest of the request, if there is one, is of no use to anyone
 
     cdef upstream_broke(self, str why):
         """The upstream ended before the response was complete: the client must be able to see that."""
@@ -378,7 +439,7 @@ cdef class Exchange(Borrower):
         if upstream is None:
             return
         upstream.borrower = None
-        upstream.transport.abort()
+        upstream.discard()
         fresh = not self.answered and upstream.reader.waiting() == 0
         if self.client.mode == TUNNEL:
             self.client.transport.close()
@@ -388,8 +449,9 @@ cdef class Exchange(Borrower):
             self._dialling = self.client.proxy.loop.create_task(self._dial())
         elif not self.answered:
             self._out.clear()
-            self._fail([f"{upstream.target}: {why}"], False)
+            self._fail([f"{upstream.shown}: {why}"], False)
         else:
+            self.record.note = why
             self._flush()
             self._release()
             # Without a length or chunks the end of the connection is the end of the body: only a reset is not.
@@ -398,8 +460,9 @@ cdef class Exchange(Borrower):
     cdef _fail(self, list failures, bint timed_out):
         self._release()
         self.wants_body = False
-        page = pages.bad_gateway(self.route, failures, timed_out)
-        self.client.answer(page, self.request, self._request_done)
+        ago = now() - self.line.answered if self.line.answered else None
+        page = pages.bad_gateway(self.route, failures, timed_out, ago)
+        self.client.answer(page, self.request, self._request_done, self.record)
 
     cdef set_blocked(self, bint blocked):
         """The client does not take more of the response, or does again."""
@@ -410,7 +473,14 @@ cdef class Exchange(Borrower):
                 self.upstream.pump()
 
     cdef abandon(self):
-        """The client is gone: the upstream must stop working for it."""
+        """The client is gone."""
+        if not self.record.note and not self.record.tunnel:
+            self.record.note = "the client went away"
+        self.let_go()
+        self.client.log.add(self.record, now())
+
+    cdef let_go(self):
+        """The upstream must stop working for this request."""
         cdef Upstream upstream = self.upstream
         if self._dialling is not None:
             self._dialling.cancel()
@@ -418,14 +488,14 @@ cdef class Exchange(Borrower):
         if self._holds:
             self._release()
         else:
-            self.client.pool.give_up(self.route, self)
+            self.client.pool.give_up(self.line, self)
         self.upstream = None
         if upstream is not None:
             upstream.borrower = None
             if self.client.mode == TUNNEL:
                 upstream.transport.close()
             else:
-                upstream.transport.abort()
+                upstream.discard()
 
     # Tunnels (RFC 6455): after the upstream's 101, bytes.
 
@@ -439,7 +509,9 @@ cdef class Exchange(Borrower):
         self._out.append(upstream.reader.take_rest())
         self._flush()
         self.answered = True
-        upstream.tunnel = True
+        self.record.tunnel = upstream.tunnel = True
+        self.record.status = SWITCHING
+        self.record.first = self.line.answered = now()
         self._release()  # a page may hold one open for hours, and another page ten
         self.client.mode = TUNNEL
         rest = self.client.reader.take_rest()
@@ -447,7 +519,13 @@ cdef class Exchange(Borrower):
             upstream.transport.write(rest)
         self.client.set_paused(False)
 
+    cdef client_data(self, bytes data):
+        self.record.received += len(data)
+        if self.upstream is not None:
+            self.upstream.transport.write(data)
+
     cdef tunnel_data(self, bytes data):
+        self.record.sent += len(data)
         self.client.transport.write(data)
 
     cdef tunnel_eof(self):
@@ -456,10 +534,11 @@ cdef class Exchange(Borrower):
     cdef tunnel_end(self, bint of_client):
         """One side sends no more: tell the other, and close both when both have said so."""
         cdef Upstream upstream = self.upstream
-        self._ended.add(of_client)
+        self._client_ended = self._client_ended or of_client
+        self._upstream_ended = self._upstream_ended or not of_client
         if upstream is None:
             return
-        if len(self._ended) == 2:
+        if self._client_ended and self._upstream_ended:
             self.client.transport.close()
             upstream.transport.close()
             return

@@ -13,5 +13,6 @@ cdef class Hop:
 
 cpdef bytes request_head(Request request, bytes target, bytes prefix, Hop hop, bint upgrade)
 cpdef bytes response_head(Response response, int minor, bint chunked, bint close)
+cpdef bint is_last_hop(Request request)
 cpdef bint is_websocket(Request request)
 cpdef int count_loops(Request request)

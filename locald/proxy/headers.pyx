@@ -12,7 +12,7 @@ from libc.string cimport memcmp, memcpy
 from locald.proxy.chttp1 cimport HTTP1_FIELDS_MAX, http1_span
 from locald.proxy.http1 cimport Message, Request, Response
 
-__all__ = ["Hop", "count_loops", "is_websocket", "request_head", "response_head", "trailers"]
+__all__ = ["Hop", "count_loops", "is_last_hop", "is_websocket", "request_head", "response_head", "trailers"]
 
 PSEUDONYM = b"locald"
 
@@ -57,13 +57,13 @@ cdef enum:
     TABLE = 20
     NAME_MAX = 19  # bytes of the longest name in the table
 
-# The same sets once more, as what C can search: by length, then by bytes.
+# The same sets once more, as what C can search: those of one length stand together, from FIRST of that length.
 cdef struct Entry:
     int kind
-    int size
     char name[20]
 
 cdef Entry[TABLE] KNOWN
+cdef int[NAME_MAX + 2] FIRST
 
 
 def _fill_table():
@@ -71,15 +71,16 @@ def _fill_table():
         b"connection": IS_CONNECTION, b"upgrade": IS_UPGRADE, b"content-length": IS_LENGTH, b"via": IS_VIA,
         b"max-forwards": IS_MAX_FORWARDS,
     }
-    names = [*sorted(HOP_BY_HOP), *sorted(OURS), *NEVER, b"via", b"max-forwards"]
-    assert len(names) == TABLE and max(map(len, names)) <= NAME_MAX
+    names = sorted([*HOP_BY_HOP, *OURS, *NEVER, b"via", b"max-forwards"], key=len)
+    assert len(names) == TABLE and len(names[-1]) == NAME_MAX
     cdef int i
     for i, name in enumerate(names):
         KNOWN[i].kind = kinds.get(
             name, IS_HOP_BY_HOP if name in HOP_BY_HOP else IS_OURS if name in OURS else IS_NEVER
         )
-        KNOWN[i].size = len(name)
         memcpy(KNOWN[i].name, PyBytes_AS_STRING(name), len(name))
+    for i in range(NAME_MAX + 2):
+        FIRST[i] = sum(len(name) < i for name in names)
 
 
 _fill_table()
@@ -93,8 +94,9 @@ cdef Kind classify(const char *name, size_t size, bint *twin) noexcept:
     cdef char[NAME_MAX] low
     cdef char byte
     cdef size_t i
+    cdef int at
     twin[0] = False
-    if size > NAME_MAX:
+    if size > NAME_MAX or FIRST[size] == FIRST[size + 1]:
         return OTHER
     for i in range(size):
         byte = name[i]
@@ -104,9 +106,9 @@ cdef Kind classify(const char *name, size_t size, bint *twin) noexcept:
             byte = c"-"
             twin[0] = True
         low[i] = byte
-    for i in range(<size_t> TABLE):
-        if <size_t> KNOWN[i].size == size and memcmp(low, KNOWN[i].name, size) == 0:
-            return <Kind> KNOWN[i].kind
+    for at in range(FIRST[size], FIRST[size + 1]):
+        if memcmp(low, KNOWN[at].name, size) == 0:
+            return <Kind> KNOWN[at].kind
     return OTHER
 
 
@@ -180,6 +182,24 @@ cdef inline char *put_bytes(char *out, bytes text):
     return put(out, PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text))
 
 
+cdef inline size_t digits_of(unsigned long long number) noexcept:
+    """How many decimal digits it has."""
+    cdef size_t count = 1
+    while number > 9:
+        number //= 10
+        count += 1
+    return count
+
+
+cdef inline char *put_number(char *out, unsigned long long number) noexcept:
+    cdef size_t size = digits_of(number), at = size
+    while at:
+        at -= 1
+        out[at] = <char> (c"0" + number % 10)
+        number //= 10
+    return out + size
+
+
 cdef char *put_fields(char *out, Message message, Plan *planned) noexcept:
     """The fields that are kept."""
     cdef const char *start = PyBytes_AS_STRING(message.data) + message.base
@@ -225,39 +245,52 @@ cdef class Hop:
 cpdef bytes request_head(Request request, bytes target, bytes prefix, Hop hop, bint upgrade):
     """The head for the upstream, written anew.  ``prefix``: what was stripped from the path to make ``target``."""
     cdef Plan planned
-    cdef bytes framing = b"", forwarded, options = b"", out
+    cdef bytes rest, out
+    cdef bytes forwarded = hop.forwarded_for(request.host)
+    cdef bytes via = b"1.1 locald\r\n\r\n" if request.minor else b"1.0 locald\r\n\r\n"
     cdef char *at
     plan(request, True, &planned)
-    if request.method == b"OPTIONS":
-        options = one_hop_less(request, &planned)
-    if request.chunked:
-        framing = b"Transfer-Encoding: chunked\r\n"
-    elif request.length is not None:
-        framing = b"Content-Length: %d\r\n" % request.length
-    if upgrade:
-        framing += b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
-    if prefix:
-        framing += b"X-Forwarded-Prefix: %b\r\n" % prefix
-    forwarded = hop.forwarded_for(request.host)
-    via = b"1.%d locald\r\n\r\n" % request.minor
-    first = b"%b %b HTTP/1.1\r\nHost: %b\r\n" % (request.method, target, request.host)
+    rest = rare_fields(request, prefix, upgrade, &planned)
     out = PyBytes_FromStringAndSize(
         NULL,
-        PyBytes_GET_SIZE(first) + planned.size + PyBytes_GET_SIZE(options) + PyBytes_GET_SIZE(framing)
-        + PyBytes_GET_SIZE(hop.known) + PyBytes_GET_SIZE(forwarded) + planned.via_size + len(via),
+        PyBytes_GET_SIZE(request.method) + PyBytes_GET_SIZE(target) + PyBytes_GET_SIZE(request.host)
+        + 20  # "  HTTP/1.1", CRLF, "Host: ", CRLF
+        + planned.size + PyBytes_GET_SIZE(rest) + PyBytes_GET_SIZE(hop.known) + PyBytes_GET_SIZE(forwarded)
+        + planned.via_size + PyBytes_GET_SIZE(via),
     )
-    at = put_bytes(PyBytes_AS_STRING(out), first)
+    at = put_bytes(PyBytes_AS_STRING(out), request.method)
+    at = put(at, b" ", 1)
+    at = put_bytes(at, target)
+    at = put(at, b" HTTP/1.1\r\nHost: ", 17)
+    at = put_bytes(at, request.host)
+    at = put(at, b"\r\n", 2)
     at = put_fields(at, request, &planned)
-    at = put_bytes(at, options)
-    at = put_bytes(at, framing)
+    at = put_bytes(at, rest)
     at = put_bytes(at, hop.known)
     at = put_bytes(at, forwarded)
     if planned.vias:
         for name, value in request.fields:
             if name.lower() == b"via" and planned.vias:
                 at = put_bytes(put_bytes(at, value), b", ")
-    put_bytes(at, via)
+    at = put_bytes(at, via)
+    assert at == PyBytes_AS_STRING(out) + PyBytes_GET_SIZE(out)
     return out
+
+
+cdef bytes rare_fields(Request request, bytes prefix, bint upgrade, Plan *planned):
+    """What most requests do not have: framing, an upgrade, a prefix, a count of hops."""
+    cdef bytes fields = b""
+    if request.method == b"OPTIONS":
+        fields = one_hop_less(request, planned)
+    if request.chunked:
+        fields += b"Transfer-Encoding: chunked\r\n"
+    elif request.length is not None:
+        fields += b"Content-Length: %d\r\n" % request.length
+    if upgrade:
+        fields += b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+    if prefix:
+        fields += b"X-Forwarded-Prefix: %b\r\n" % prefix
+    return fields
 
 
 cdef bytes one_hop_less(Request request, Plan *planned):
@@ -270,34 +303,60 @@ cdef bytes one_hop_less(Request request, Plan *planned):
     return b""
 
 
+cpdef bint is_last_hop(Request request):
+    """Whether an OPTIONS may go no further than here (RFC 9110 section 7.6.2)."""
+    return request.method == b"OPTIONS" and _has_no_forwards(request.fields)
+
+
+def _has_no_forwards(fields):
+    return any(name.lower() == b"max-forwards" and value.isdigit() and int(value[:9]) == 0 for name, value in fields)
+
+
 cpdef bytes response_head(Response response, int minor, bint chunked, bint close):
     """The head for a client that speaks HTTP/1.``minor``, written anew."""
     cdef Plan planned
-    cdef bytes first, last, out
+    cdef bytes last, out
     cdef char *at
+    cdef unsigned long long length = 0
+    cdef bint counted = not chunked and response.length is not None and response.status >= 200 and response.status != 204
     plan(response, False, &planned)
+    last = connection_fields(response, minor, close, &planned)
+    if counted:
+        length = response.length
+    out = PyBytes_FromStringAndSize(
+        NULL,
+        15  # "HTTP/1.1 200 ", CRLF
+        + PyBytes_GET_SIZE(response.reason) + planned.size + PyBytes_GET_SIZE(last)
+        + (28 if chunked else 0)  # "Transfer-Encoding: chunked", CRLF
+        + (18 + digits_of(length) if counted else 0),  # "Content-Length: ", CRLF
+    )
+    at = put(PyBytes_AS_STRING(out), b"HTTP/1.1 ", 9)
+    at = put_number(at, response.status)  # three digits, or it would have been refused
+    at = put(at, b" ", 1)
+    at = put_bytes(at, response.reason)
+    at = put(at, b"\r\n", 2)
+    at = put_fields(at, response, &planned)
     if chunked:
-        last = b"Transfer-Encoding: chunked\r\n"
-    elif response.length is not None and response.status >= 200 and response.status != 204:
-        last = b"Content-Length: %d\r\n" % response.length
-    else:
-        last = b""
+        at = put(at, b"Transfer-Encoding: chunked\r\n", 28)
+    elif counted:
+        at = put(at, b"Content-Length: ", 16)
+        at = put_number(at, length)
+        at = put(at, b"\r\n", 2)
+    at = put_bytes(at, last)
+    assert at == PyBytes_AS_STRING(out) + PyBytes_GET_SIZE(out)
+    return out
+
+
+cdef bytes connection_fields(Response response, int minor, bint close, Plan *planned):
+    """What is said of the connection, and the end of the head."""
     if response.status == 101:
         value = PyBytes_FromStringAndSize(
             PyBytes_AS_STRING(response.data) + response.base + planned.upgrade.at, planned.upgrade.size
         )
-        last += b"Connection: Upgrade\r\nUpgrade: %b\r\n" % value
-    elif close:
-        last += b"Connection: close\r\n"
-    elif minor == 0 and response.status >= 200:
-        last += b"Connection: keep-alive\r\n"
-    last += b"\r\n"
-    first = b"HTTP/1.1 %d %b\r\n" % (response.status, response.reason)
-    out = PyBytes_FromStringAndSize(NULL, PyBytes_GET_SIZE(first) + planned.size + PyBytes_GET_SIZE(last))
-    at = put_bytes(PyBytes_AS_STRING(out), first)
-    at = put_fields(at, response, &planned)
-    put_bytes(at, last)
-    return out
+        return b"Connection: Upgrade\r\nUpgrade: %b\r\n\r\n" % value
+    if close:
+        return b"Connection: close\r\n\r\n"
+    return b"Connection: keep-alive\r\n\r\n" if minor == 0 and response.status >= 200 else b"\r\n"
 
 
 def trailers(list fields not None):

@@ -46,6 +46,7 @@ cdef class Reader:
     cdef bint ended, head_request
 
     cdef Py_ssize_t waiting(self)
+    cdef bint started(self)
     cpdef feed(self, bytes data)
     cpdef eof(self)
     cpdef expect(self, bint head_request)

@@ -4,6 +4,7 @@ A Reader takes bytes as they come and gives events: Request or Response, then by
 then End.  Heads are written anew by serialize(): no byte of a received head is ever sent on as it came.
 """
 
+cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.string cimport memcpy, memset
 
@@ -52,6 +53,7 @@ class ProtocolError(Exception):
         self.text = text
 
 
+@cython.no_gc  # it holds bytes, and nothing that could hold it
 cdef class Message:
     """A head, and what it says of the body behind it.  ``length`` is Content-Length's number."""
 
@@ -70,10 +72,12 @@ cdef class Message:
         return self.known
 
 
+@cython.no_gc
 cdef class Request(Message):
     """A request's head.  ``target`` is in origin-form or "*", ``host`` as the client gave it."""
 
 
+@cython.no_gc
 cdef class Response(Message):
     """A response's head.  ``length`` is there also where no body follows it."""
 
@@ -106,6 +110,14 @@ cdef class Reader:
 
     cdef Py_ssize_t waiting(self):
         return PyBytes_GET_SIZE(self.data) - self.at
+
+    cdef bint started(self):
+        """Whether a message has begun: one empty line before a request is none yet (RFC 9112 section 2.2)."""
+        cdef Py_ssize_t size = self.waiting()
+        cdef const char *start = PyBytes_AS_STRING(self.data) + self.at
+        if self.stage != AT_HEAD or self.role != HTTP1_REQUEST or size > 2 or size == 0:
+            return size > 0
+        return start[0] != c"\r" or (size == 2 and start[1] != c"\n")
 
     cpdef feed(self, bytes data):
         """More bytes of the connection."""
@@ -144,7 +156,7 @@ cdef class Reader:
         if used < 0:
             raise _error(used)
         if used == 0:
-            if self.ended and (size or role == HTTP1_TRAILERS):
+            if self.ended and (self.started() or role == HTTP1_TRAILERS):
                 raise ProtocolError(400, "the connection ended within a head")
             return NEED_DATA
         memset(&self.scan, 0, sizeof(self.scan))
@@ -169,10 +181,10 @@ cdef class Reader:
         request.chunked = self.head.framing == HTTP1_CHUNKED
         request.length = self.head.length if self.head.framing == HTTP1_LENGTH else None
         request.has_body = request.chunked or (self.head.framing == HTTP1_LENGTH and self.head.length > 0)
-        if request.target[:1] == b"?":
-            request.target = b"/" + request.target
-        elif not request.target:
+        if self.head.target.size == 0:
             request.target = b"*" if request.method == b"OPTIONS" else b"/"
+        elif PyBytes_AS_STRING(request.target)[0] == c"?":
+            request.target = b"/" + request.target
         return request
 
     cdef Response _response(self):

@@ -20,5 +20,6 @@ class Limits:
     pool_max: int = 32  # idle connections kept for one upstream
     upstream_max: int = 128  # connections at work for one route, tunnels apart; who comes then waits in line
     write_high: int = 1 << 18  # bytes that wait in one transport before its source is paused
+    log_max: int = 1000  # requests that `locald requests` can show: with long URLs some 2.5 MB
     loops_max: int = 5  # times a request may have passed through us
     sweep_s: float = 1.0  # the one timer's period: a deadline is kept to within this

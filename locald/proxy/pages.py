@@ -16,9 +16,10 @@ from itertools import islice
 from locald.proxy.http1 import Request, serialize
 from locald.proxy.routes import Route, Routes
 
-__all__ = ["Page", "bad_gateway", "loop", "not_allowed", "not_found", "refused", "render"]
+__all__ = ["Page", "bad_gateway", "last_hop", "loop", "not_allowed", "not_found", "refused", "render"]
 
 
+ALLOW = (b"Allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
 LISTED_MAX = 100  # apps on a page, which is then some 10 KB: ours
 
 
@@ -45,6 +46,7 @@ class Page:
     hint: str = ""
     apps: tuple[App, ...] = ()
     fields: tuple[tuple[bytes, bytes], ...] = field(default=())
+    note: str = ""  # what the log says of it, if that is not the title
 
 
 def not_found(host: bytes, routes: Routes, port: int) -> Page:
@@ -65,11 +67,22 @@ def _listed(route: Route, suffix: str) -> App:
     return App(route.shown, url, f"*.{route.name}.localhost" if route.wildcard else "")
 
 
-def bad_gateway(route: Route, failures: Sequence[str], timed_out: bool = False) -> Page:
-    """502, or 504: the app is registered and does not answer as it should."""
+def bad_gateway(route: Route, failures: Sequence[str], timed_out: bool, answered_ago: float | None) -> Page:
+    """502, or 504: the app is registered and does not answer as it should.  ``answered_ago``: seconds, None if it never
+    did."""
     what = f"{route.shown} does not answer in time" if timed_out else f"{route.shown} does not answer"
-    facts = (f"The app: {route.detail}", *failures) if route.detail else tuple(failures)
-    return Page(504 if timed_out else 502, what, facts, route.hint)
+    detail = (f"The app: {route.detail}",) if route.detail else ()
+    last = "It has not answered yet." if answered_ago is None else f"It last answered {_span(answered_ago)} ago."
+    return Page(504 if timed_out else 502, what, (*detail, *failures, last), route.hint, note="; ".join(failures))
+
+
+def _span(seconds: float) -> str:
+    """A time in its largest unit."""
+    for unit, size in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if seconds >= size:
+            count = int(seconds // size)
+            return f"{count} {unit}{'s' if count > 1 else ''}"
+    return f"{seconds:.1f} seconds"
 
 
 def loop(route: Route) -> Page:
@@ -84,7 +97,12 @@ def loop(route: Route) -> Page:
 
 def refused(status: int, rule: str) -> Page:
     """The request breaks a rule of HTTP, so it went nowhere."""
-    return Page(status, HTTPStatus(status).phrase, (f"The request was not passed on: {rule}.",))
+    return Page(status, HTTPStatus(status).phrase, (f"The request was not passed on: {rule}.",), note=rule)
+
+
+def last_hop() -> Page:
+    """200 to an OPTIONS that may go no further than here (RFC 9110 section 7.6.2)."""
+    return Page(200, "This is locald", ("Max-Forwards let the request come as far as here.",), fields=(ALLOW,))
 
 
 def not_allowed() -> Page:
@@ -93,7 +111,7 @@ def not_allowed() -> Page:
         405,
         "Method not allowed",
         ("CONNECT and TRACE go no further.",),
-        fields=((b"Allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),),
+        fields=(ALLOW,),
     )
 
 

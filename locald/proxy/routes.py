@@ -29,10 +29,10 @@ NAME = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)(?:\.(?!-)[a-z0-9-]{1,63}(?<!-))*"
 NAME_MAX = 200  # of the 253 octets of a host name, the rest is for the suffix
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Route:
     """A name, and where it leads: the targets are tried in order.  ``detail`` and ``hint`` (what to do when nothing
-    answers) are for people.
+    answers) are for people.  Equal to itself only: what is known of one hangs on it.
 
     ``path`` is the prefix it is for, b"" for all; ``strip`` what of that the upstream does not get to see.
     """
@@ -80,6 +80,7 @@ class Routes:
         self._hosts: dict[bytes, Paths] = {}
         self._wildcards: dict[bytes, Paths] = {}
         self._listed: list[Route] | None = None
+        self.changes = 0  # how often there was one
 
     def __iter__(self) -> Iterator[Route]:
         """In the order of names, then paths.  Sorted once for each change: a flood of 404s must not sort each time."""
@@ -97,7 +98,7 @@ class Routes:
         self._by_key[route.key] = route
         for table in self._tables_of(route):
             table.setdefault(route.name.encode(), {})[route.path] = route
-        self._listed = None
+        self._changed()
 
     def remove(self, name: str, path: bytes = b"") -> None:
         """Open connections are not disturbed: what is under way has its route already."""
@@ -109,7 +110,7 @@ class Routes:
             del paths[path]
             if not paths:
                 del table[name.encode()]
-        self._listed = None
+        self._changed()
 
     def find(self, host: bytes, target: bytes = b"/") -> Route | None:
         """The route for a Host field, whose port, case and final dot do not matter, and a request's target.
@@ -121,6 +122,11 @@ class Routes:
         paths = self._hosts.get(name)
         route = _longest(paths, target) if paths else None
         return route or self._below_wildcard(name, target)
+
+    def has_whole(self, host: bytes) -> bool:
+        """Whether find() gives one and the same route for all targets of the host, until the next change."""
+        paths = self._hosts.get(self._name(host))
+        return paths is not None and len(paths) == 1 and b"" in paths
 
     def knows(self, host: bytes) -> bool:
         """Whether the host is somebody's, be it for some paths only."""
@@ -137,6 +143,10 @@ class Routes:
             paths = self._wildcards.get(name)
             route = _longest(paths, target) if paths else None
         return route
+
+    def _changed(self) -> None:
+        self._listed = None
+        self.changes += 1
 
     def _tables_of(self, route: Route) -> tuple[dict[bytes, Paths], ...]:
         return (self._hosts, self._wildcards) if route.wildcard else (self._hosts,)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 
+from locald.proxy.access import Log
 from locald.proxy.connection import Client
 from locald.proxy.limits import Limits
 from locald.proxy.routes import Routes
@@ -31,11 +32,11 @@ class Proxy:
         self.limits = limits or Limits()
         self.port = port
         self.pool = Pool(self.limits)
+        self.log = Log(self.limits.log_max)
         self.clients: set[Client] = set()
         self.draining = False
         self.loop = asyncio.get_running_loop()
-        self.now = self.loop.time
-        self._log = logger or logging.getLogger(__name__)
+        self._logger = logger or logging.getLogger(__name__)
         self._servers: list[asyncio.Server] = []
         self._empty = asyncio.Event()
         self._timer = self.loop.call_later(self.limits.sweep_s, self._sweep)
@@ -58,7 +59,7 @@ class Proxy:
         for client in list(self.clients):
             client.drain()
         if not await self._wait_until_empty(grace):
-            self._log.info("cutting %d connections", len(self.clients))
+            self._logger.info("cutting %d connections", len(self.clients))
             for client in list(self.clients):
                 client.transport.abort()
             await self._wait_until_empty(grace)
@@ -82,8 +83,8 @@ class Proxy:
 
     def _sweep(self) -> None:
         """One timer for all: a timer for each request would cost more than the request."""
-        now = self.now()
+        now = self.pool.now()
         for client in [each for each in self.clients if 0 < each.deadline <= now]:
             client.expire()
-        self.pool.sweep(now)
+        self.pool.sweep()
         self._timer = self.loop.call_later(self.limits.sweep_s, self._sweep)

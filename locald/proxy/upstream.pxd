@@ -14,28 +14,42 @@ cdef class Borrower:
     cdef tunnel_eof(self)
 
 
+cdef class Line:
+    cdef readonly Py_ssize_t at_work
+    cdef readonly long long requests
+    cdef readonly double answered
+    cdef object worked, waiting
+    cdef list idle
+
+
 cdef class Upstream:
     cdef readonly object target, transport
+    cdef readonly str shown
     cdef Reader reader
     cdef Borrower borrower
     cdef bint tunnel, gone, paused
-    cdef public double idle_until
+    cdef double idle_until
+    cdef Line line
     cdef Pool _pool
 
     cdef lend(self, Borrower borrower, bint head_request)
     cdef pump(self)
     cdef set_paused(self, bint paused)
+    cdef discard(self)
     cdef _end(self)
 
 
 cdef class Pool:
     cdef readonly object limits
     cdef readonly set open
-    cdef dict _idle, _worked, _working, _waiting
+    cdef object _lines
+    cdef Py_ssize_t _upstream_max, _pool_max
+    cdef double _pool_idle_s
 
-    cdef bint enter(self, object route, object exchange)
-    cdef leave(self, object route)
-    cdef give_up(self, object route, object exchange)
-    cdef Upstream take(self, object route, double now)
-    cdef give_back(self, Upstream upstream, double now)
+    cpdef Line line(self, object route)
+    cdef bint enter(self, Line line, object exchange)
+    cdef leave(self, Line line)
+    cdef give_up(self, Line line, object exchange)
+    cdef Upstream take(self, Line line)
+    cdef give_back(self, Upstream upstream)
     cdef forget(self, Upstream upstream)

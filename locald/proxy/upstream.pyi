@@ -1,21 +1,29 @@
 from collections.abc import Set
 
 from locald.proxy.limits import Limits
-from locald.proxy.routes import Route, Target
+from locald.proxy.routes import Route, Target, UnixTarget
 
 class DialError(Exception):
     failures: list[str]
     timed_out: bool
 
 class Upstream:
-    target: Target
+    target: Target | UnixTarget
+    shown: str
+
+class Line:
+    at_work: int
+    requests: int
+    answered: float
 
 class Pool:
     limits: Limits
     open: Set[Upstream]
     def __init__(self, limits: Limits) -> None: ...
+    def now(self) -> float: ...
     @property
     def at_work(self) -> int: ...
-    async def dial(self, route: Route) -> Upstream: ...
-    def sweep(self, now: float) -> None: ...
+    def line(self, route: Route) -> Line: ...
+    async def dial(self, route: Route, line: Line) -> Upstream: ...
+    def sweep(self) -> None: ...
     def close(self) -> None: ...

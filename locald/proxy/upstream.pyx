@@ -2,15 +2,15 @@
 
 import asyncio
 from collections import deque
+from weakref import WeakKeyDictionary
 
 from locald.proxy.http1 import NEED_DATA, ProtocolError
 from locald.proxy.targets import UnixTarget
 
-from cpython.ref cimport PyObject
-
+from locald.proxy.clock cimport now
 from locald.proxy.http1 cimport Reader
 
-__all__ = ["Borrower", "DialError", "Pool", "Upstream"]
+__all__ = ["Borrower", "DialError", "Line", "Pool", "Upstream"]
 
 
 class DialError(Exception):
@@ -44,11 +44,27 @@ cdef class Borrower:
         """No more of those will come."""
 
 
-cdef class Upstream:
-    """One connection to one target.  ``paused``: our reading, while the client does not take more."""
+cdef class Line:
+    """What is known of one route while it is there.
 
-    def __init__(self, Pool pool, target):
+    ``at_work``: how many requests are; ``requests``: how many there were; ``answered``: when its upstream last did, by
+    the clock of clock.pxd, 0 for never; ``worked``: the target where that was; ``idle``: connections to be used again,
+    the last one first; ``waiting``: requests for which there is no place yet.
+    """
+
+    def __init__(self):
+        self.idle = []
+        self.waiting = deque()
+
+
+cdef class Upstream:
+    """One connection to one target of a route.  ``shown``: the target as people read it; ``paused``: our reading, while
+    the client does not take more; ``gone``: nothing can be asked here any more."""
+
+    def __init__(self, Pool pool, Line line, target):
         self.target = target
+        self.shown = str(target)
+        self.line = line
         self.reader = Reader(False)
         self._pool = pool
 
@@ -63,7 +79,7 @@ cdef class Upstream:
 
     def data_received(self, bytes data):
         if self.borrower is None:
-            self.transport.abort()  # bytes that nobody asked for: never to be taken for an answer
+            self.discard()  # bytes that nobody asked for: never to be taken for an answer
         elif self.tunnel:
             self.borrower.tunnel_data(data)
         else:
@@ -72,6 +88,7 @@ cdef class Upstream:
 
     def eof_received(self):
         if self.borrower is None:
+            self.gone = True
             return False
         if self.tunnel:
             self.borrower.tunnel_eof()
@@ -80,7 +97,6 @@ cdef class Upstream:
         return not self.gone and self.borrower is not None
 
     def connection_lost(self, error):
-        self._pool.open.discard(self)
         self._pool.forget(self)
         if self.borrower is not None and self.tunnel:
             self.gone = True
@@ -91,6 +107,11 @@ cdef class Upstream:
             self.pump()
         elif not self.gone:
             self._end()
+
+    cdef discard(self):
+        """Away with it, whatever is on its way."""
+        self.gone = True
+        self.transport.abort()
 
     cdef _end(self):
         self.gone = True
@@ -139,107 +160,109 @@ cdef class Upstream:
 
 
 cdef class Pool:
-    """Idle connections, the one used last first: the others may then grow old and go."""
+    """The connections to all upstreams, and how many of them each route may have at work."""
 
     def __init__(self, limits):
         self.limits = limits
+        self._upstream_max = limits.upstream_max
+        self._pool_max = limits.pool_max
+        self._pool_idle_s = limits.pool_idle_s
         self.open = set()
-        self._idle = {}
-        self._worked = {}
-        # By the identity of the route, whatever became of its name: the exchanges keep it alive while it is counted.
-        self._working = {}
-        self._waiting = {}
+        self._lines = WeakKeyDictionary()
+
+    def now(self):
+        """The time by which deadlines and records are kept, in seconds."""
+        return now()
 
     @property
     def at_work(self):
         """How many requests are under way, over all routes."""
-        return sum(self._working.values())
+        cdef Line line
+        cdef Py_ssize_t count = 0
+        for line in self._lines.values():
+            count += line.at_work
+        return count
 
-    cdef bint enter(self, object route, object exchange):
+    cpdef Line line(self, object route):
+        """That of a route, for as long as somebody holds the route."""
+        cdef Line line = self._lines.get(route)
+        if line is None:
+            line = self._lines[route] = Line()
+        return line
+
+    cdef bint enter(self, Line line, object exchange):
         """Whether the exchange may begin; else it is in line, and its admitted() will be called."""
-        key = <size_t> <PyObject *> route
-        count = self._working.get(key, 0)
-        if count < self.limits.upstream_max:
-            self._working[key] = count + 1
+        if line.at_work < self._upstream_max:
+            line.at_work += 1
             return True
-        self._waiting.setdefault(key, deque()).append(exchange)
+        line.waiting.append(exchange)
         return False
 
-    cdef leave(self, object route):
+    cdef leave(self, Line line):
         """One has ended: its place goes to the first in line."""
-        key = <size_t> <PyObject *> route
-        waiting = self._waiting.get(key)
-        if waiting:
+        if line.waiting:
             # Not from here: a line of thousands that all fail at once would be as many frames deep.
-            asyncio.get_running_loop().call_soon(waiting.popleft().admitted)
-            return
-        if waiting is not None:
-            del self._waiting[key]
-        count = self._working[key]
-        if count == 1:
-            del self._working[key]
+            asyncio.get_running_loop().call_soon(line.waiting.popleft().admitted)
         else:
-            self._working[key] = count - 1
+            line.at_work -= 1
 
-    cdef give_up(self, object route, object exchange):
+    cdef give_up(self, Line line, object exchange):
         """The client of one that waits has gone."""
-        waiting = self._waiting.get(<size_t> <PyObject *> route)
-        if waiting and exchange in waiting:
-            waiting.remove(exchange)
+        if exchange in line.waiting:
+            line.waiting.remove(exchange)
 
-    cdef Upstream take(self, object route, double now):
-        """A connection that was idle for less than its time, if there is one."""
+    cdef Upstream take(self, Line line):
+        """The connection that was used last, if it was idle for less than its time: the others may then grow old and go."""
         cdef Upstream upstream
-        cdef list idle
-        for target in route.targets:
-            idle = self._idle.get(target)
-            while idle:
-                upstream = idle.pop()
-                if not upstream.transport.is_closing() and upstream.idle_until > now:
-                    return upstream
-                upstream.transport.close()
+        cdef double time
+        if not line.idle:
+            return None
+        time = now()
+        while line.idle:
+            upstream = line.idle.pop()
+            if upstream.gone or upstream.transport.is_closing():
+                continue
+            if upstream.idle_until > time:
+                return upstream
+            upstream.discard()
         return None
 
-    cdef give_back(self, Upstream upstream, double now):
-        cdef list idle = self._idle.get(upstream.target)
+    cdef give_back(self, Upstream upstream):
+        """Keep a connection whose response is complete."""
         upstream.set_paused(False)  # a paused one would not see the server close it
         upstream.borrower = None
-        if idle is None:
-            idle = self._idle[upstream.target] = []
-        if len(idle) >= self.limits.pool_max:
-            upstream.transport.close()
+        if len(upstream.line.idle) >= self._pool_max:
+            upstream.discard()
             return
-        upstream.idle_until = now + self.limits.pool_idle_s
-        idle.append(upstream)
+        upstream.idle_until = now() + self._pool_idle_s
+        upstream.line.idle.append(upstream)
 
     cdef forget(self, Upstream upstream):
-        cdef list idle = self._idle.get(upstream.target)
-        if idle is not None and upstream in idle:
-            idle.remove(upstream)
-        if not idle:
-            self._idle.pop(upstream.target, None)
+        self.open.discard(upstream)
+        if upstream.borrower is None and upstream in upstream.line.idle:
+            upstream.line.idle.remove(upstream)
 
-    async def dial(self, route):
-        """A new connection to the first target that takes it.  Raises DialError."""
+    async def dial(self, route, Line line):
+        """A new connection to the first target of a route that takes it.  Raises DialError."""
         failures = []
         timed_out = False
         # Servers listen on one family or the other and rarely change: begin where the last one was found.
-        for target in sorted(route.targets, key=lambda each: each != self._worked.get(route.targets)):
+        for target in sorted(route.targets, key=lambda each: each != line.worked):
             try:
                 async with asyncio.timeout(self.limits.dial_s):
-                    upstream = await self._connect(target)
+                    upstream = await self._connect(line, target)
             except TimeoutError:
                 timed_out = True
                 failures.append(f"{target}: no connection within {self.limits.dial_s:.0f} seconds")
             except OSError as error:
                 failures.append(f"{target}: {_plain(error)}")
             else:
-                self._worked[route.targets] = target
+                line.worked = target
                 return upstream
         raise DialError(failures, timed_out)
 
-    async def _connect(self, target):
-        made = Upstream(self, target)
+    async def _connect(self, Line line, target):
+        made = Upstream(self, line, target)
         try:
             loop = asyncio.get_running_loop()
             if isinstance(target, UnixTarget):
@@ -252,11 +275,13 @@ cdef class Pool:
             raise
         return made
 
-    def sweep(self, double now):
+    def sweep(self):
         """Close what has been idle for too long."""
-        for idle in list(self._idle.values()):
-            for upstream in [each for each in idle if each.idle_until <= now]:
-                upstream.transport.close()
+        cdef Upstream upstream
+        cdef double time = now()
+        for upstream in list(self.open):
+            if upstream.borrower is None and 0 < upstream.idle_until <= time:
+                upstream.discard()
 
     def close(self):
         for upstream in list(self.open):

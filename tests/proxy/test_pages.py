@@ -77,6 +77,6 @@ def test_of_very_many_apps_the_first_are_shown() -> None:
 
 
 def test_a_unix_socket_that_does_not_answer_is_named() -> None:
-    page = bad_gateway(ROUTES[0], ["unix:/run/api.sock: no such file or directory"])
+    page = bad_gateway(ROUTES[0], ["unix:/run/api.sock: no such file or directory"], False, 75.0)
     assert page.title == "api/v1 does not answer"
-    assert page.facts == ("unix:/run/api.sock: no such file or directory",)
+    assert page.facts == ("unix:/run/api.sock: no such file or directory", "It last answered 1 minute ago.")

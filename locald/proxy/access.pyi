@@ -1,0 +1,20 @@
+class Record:
+    number: int
+    received: int
+    sent: int
+    method: bytes
+    host: bytes
+    target: bytes
+    upstream: str
+    note: str
+    began: float
+    first: float
+    ended: float
+    status: int
+    tunnel: bool
+
+class Log:
+    count: int
+    def __init__(self, size: int) -> None: ...
+    def since(self, number: int) -> list[Record]: ...
+    async def more(self) -> None: ...

@@ -1,0 +1,54 @@
+"""The access log: what became of the last requests, in a ring in memory.
+
+A request costs one small object and a place in a list; whoever wants to look takes what is there, or waits for more.
+"""
+
+import asyncio
+
+cimport cython
+
+__all__ = ["Log", "Record"]
+
+TARGET_MAX = 2048  # bytes of a target that are kept: a query can have 16 KB
+
+
+@cython.no_gc  # it holds bytes and text
+cdef class Record:
+    """One request.  ``began``, ``first`` (byte of the response) and ``ended``: by clock.pxd, 0 for not yet.
+    ``received``, ``sent``: bytes of bodies, or of a ``tunnel``; ``note``: what went wrong, "" for nothing;
+    ``upstream``: who was asked, "" for nobody."""
+
+    def __cinit__(self):
+        self.method = self.host = self.target = b""
+        self.upstream = self.note = ""
+
+
+cdef class Log:
+    """The last ``size`` requests, in the order of their ends; ``count``: how many there ever were."""
+
+    def __init__(self, size):
+        self._size = size
+        self._ring = [None] * size
+
+    cdef add(self, Record record, double now):
+        """One is over."""
+        record.ended = now
+        self.count += 1
+        record.number = self.count
+        if len(record.target) > TARGET_MAX:
+            record.target = record.target[:TARGET_MAX]
+        self._ring[self.count % self._size] = record
+        if self._waiter is not None:
+            self._waiter.set_result(None)
+            self._waiter = None
+
+    def since(self, long long number):
+        """The records after that number which are still there, the oldest first."""
+        cdef long long i, first = max(number, self.count - self._size) + 1
+        return [self._ring[i % self._size] for i in range(first, self.count + 1)]
+
+    async def more(self):
+        """Wait until there is another."""
+        if self._waiter is None:
+            self._waiter = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._waiter)  # others wait for it too
