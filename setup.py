@@ -77,7 +77,9 @@ EXTENSIONS = [
             depends=["csrc/http1.h"],
             **C,
         )
-        for name, sources in {"http1": ["csrc/http1.c"], "headers": [], "access": [], "upstream": [], "connection": []}.items()
+        for name, sources in {
+            "http1": ["csrc/http1.c"], "headers": [], "access": [], "stream": [], "upstream": [], "connection": [],
+        }.items()
     ),
 ]
 

@@ -2,10 +2,11 @@ import asyncio
 
 from locald.proxy.access import Record
 from locald.proxy.server import Proxy
+from locald.proxy.stream import Protocol, Stream
 
-class Client(asyncio.Protocol):  # it has the methods, which is all that a loop asks for
+class Client(Protocol):
     deadline: float
-    transport: asyncio.Transport
+    transport: asyncio.Transport | Stream
     def __init__(self, proxy: Proxy) -> None: ...
     @property
     def open_record(self) -> Record | None: ...

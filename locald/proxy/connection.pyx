@@ -14,6 +14,7 @@ from locald.proxy.access cimport Log, Record
 from locald.proxy.clock cimport now
 from locald.proxy.headers cimport Hop, count_loops, is_last_hop, is_websocket, request_head, response_head
 from locald.proxy.http1 cimport End, Reader, Request, Response
+from locald.proxy.stream cimport Protocol
 from locald.proxy.upstream cimport Borrower, Line, Pool, Upstream
 
 __all__ = ["Client"]
@@ -32,11 +33,11 @@ cdef enum Mode:
     CLOSED  # by us: nothing of what still comes is read
 
 
-cdef class Client:
+cdef class Client(Protocol):
     """One connection of one client.  ``deadline``: by clock.pxd, 0 for none."""
 
     cdef readonly object proxy, transport
-    cdef readonly double deadline
+    cdef public double deadline
     cdef object limits, routes
     cdef Pool pool
     cdef Log log
@@ -73,7 +74,7 @@ cdef class Client:
 
     # The event loop calls these.
 
-    def connection_made(self, transport):
+    cpdef connection_made(self, transport):
         self.transport = transport
         self.transport.set_write_buffer_limits(high=self._write_high)
         peer = transport.get_extra_info("peername") or ("unknown",)
@@ -81,7 +82,7 @@ cdef class Client:
         self.deadline = now() + self._head_s
         self.proxy.clients.add(self)
 
-    def data_received(self, bytes data):
+    cpdef data_received(self, bytes data):
         cdef bint fresh
         if self.mode == TUNNEL:
             if self.exchange is not None:
@@ -97,7 +98,7 @@ cdef class Client:
             if fresh and self.exchange is None and self.reader.started():
                 self.deadline = now() + self._head_s  # a head has begun, and is not whole
 
-    def eof_received(self):
+    cpdef eof_received(self):
         self._half_closed = True
         self.reader.eof()
         if self.mode == TUNNEL and self.exchange is not None:
@@ -107,17 +108,17 @@ cdef class Client:
             self.pump()
         return self.mode == HTTP  # a client that has only stopped sending still gets its answers
 
-    def connection_lost(self, error):
+    cpdef connection_lost(self, error):
         self.proxy.forget(self)
         if self.exchange is not None:
             self.exchange.abandon()
             self.exchange = None
 
-    def pause_writing(self):
+    cpdef pause_writing(self):
         if self.exchange is not None:
             self.exchange.set_blocked(True)
 
-    def resume_writing(self):
+    cpdef resume_writing(self):
         if self.exchange is not None:
             self.exchange.set_blocked(False)
 
@@ -221,7 +222,7 @@ cdef class Client:
                 # Pipelined.  Not from here: a thousand of them would be a thousand frames deep.
                 self.proxy.loop.call_soon(self.pump)
             self.set_paused(False)
-        elif request_done or self._half_closed:
+        elif self._half_closed:
             self._close()
         else:
             self.linger()

@@ -10,6 +10,7 @@ from locald.proxy.access import Log
 from locald.proxy.connection import Client
 from locald.proxy.limits import Limits
 from locald.proxy.routes import Routes
+from locald.proxy.stream import Poller, Stream
 from locald.proxy.upstream import Pool
 
 __all__ = ["Proxy"]
@@ -31,13 +32,14 @@ class Proxy:
         self.routes = routes
         self.limits = limits or Limits()
         self.port = port
-        self.pool = Pool(self.limits)
+        self.poller = Poller(asyncio.get_running_loop())
+        self.pool = Pool(self.limits, self.poller)
         self.log = Log(self.limits.log_max)
         self.clients: set[Client] = set()
         self.draining = False
         self.loop = asyncio.get_running_loop()
         self._logger = logger or logging.getLogger(__name__)
-        self._servers: list[asyncio.Server] = []
+        self._listeners: list[socket.socket] = []
         self._empty = asyncio.Event()
         self._timer = self.loop.call_later(self.limits.sweep_s, self._sweep)
 
@@ -48,14 +50,25 @@ class Proxy:
 
     async def serve(self, sock: socket.socket) -> None:
         """Accept on a listening socket, which is ours from now on."""
-        server = await self.loop.create_server(lambda: Client(self), sock=sock, backlog=BACKLOG)
-        self._servers.append(server)
+        sock.setblocking(False)
+        sock.listen(BACKLOG)
+        self._listeners.append(sock)
+        self.loop.add_reader(sock, self._accept, sock)
+
+    def _accept(self, listener: socket.socket) -> None:
+        try:
+            sock, _ = listener.accept()
+        except OSError:
+            return
+        sock.setblocking(False)
+        Stream(self.poller, sock, Client(self))
 
     async def close(self, grace: float = 5.0) -> None:
         """Stop accepting, let open requests finish for ``grace`` seconds, then cut what is left."""
         self.draining = True
-        for server in self._servers:
-            server.close()
+        for listener in self._listeners:
+            self.loop.remove_reader(listener)
+            listener.close()
         for client in list(self.clients):
             client.drain()
         if not await self._wait_until_empty(grace):
@@ -66,6 +79,7 @@ class Proxy:
         self._timer.cancel()
         self.pool.close()
         await asyncio.sleep(0)  # aborted transports close their descriptors in the next turn
+        self.poller.close()
 
     def forget(self, client: Client) -> None:
         self.clients.discard(client)

@@ -1,6 +1,7 @@
 """upstream.pyx for connection.pyx."""
 
 from locald.proxy.http1 cimport Reader
+from locald.proxy.stream cimport Poller, Protocol
 
 
 cdef class Borrower:
@@ -22,8 +23,8 @@ cdef class Line:
     cdef list idle
 
 
-cdef class Upstream:
-    cdef readonly object target, transport
+cdef class Upstream(Protocol):
+    cdef readonly object target, transport  # a Stream
     cdef readonly str shown
     cdef Reader reader
     cdef Borrower borrower
@@ -43,6 +44,7 @@ cdef class Pool:
     cdef readonly object limits
     cdef readonly set open
     cdef object _lines
+    cdef Poller _poller
     cdef Py_ssize_t _upstream_max, _pool_max
     cdef double _pool_idle_s
 

@@ -1,6 +1,7 @@
 from collections.abc import Set
 
 from locald.proxy.limits import Limits
+from locald.proxy.stream import Poller
 from locald.proxy.routes import Route, Target, UnixTarget
 
 class DialError(Exception):
@@ -19,7 +20,7 @@ class Line:
 class Pool:
     limits: Limits
     open: Set[Upstream]
-    def __init__(self, limits: Limits) -> None: ...
+    def __init__(self, limits: Limits, poller: Poller) -> None: ...
     def now(self) -> float: ...
     @property
     def at_work(self) -> int: ...

@@ -1,6 +1,7 @@
 """Connections to the apps: dialled, lent to one exchange at a time, kept for a while, retried by who borrows them."""
 
 import asyncio
+import socket
 from collections import deque
 from weakref import WeakKeyDictionary
 
@@ -9,8 +10,12 @@ from locald.proxy.targets import UnixTarget
 
 from locald.proxy.clock cimport now
 from locald.proxy.http1 cimport Reader
+from locald.proxy.stream cimport Poller, Protocol, Stream
 
 __all__ = ["Borrower", "DialError", "Line", "Pool", "Upstream"]
+
+
+BUSY_S = 0.005  # until the next try at a Unix socket that is busy: a server accepts sooner than that, or is stuck
 
 
 class DialError(Exception):
@@ -57,7 +62,7 @@ cdef class Line:
         self.waiting = deque()
 
 
-cdef class Upstream:
+cdef class Upstream(Protocol):
     """One connection to one target of a route.  ``shown``: the target as people read it; ``paused``: our reading, while
     the client does not take more; ``gone``: nothing can be asked here any more."""
 
@@ -72,12 +77,12 @@ cdef class Upstream:
         self.borrower = borrower
         self.reader.expect(head_request)
 
-    def connection_made(self, transport):
+    cpdef connection_made(self, transport):
         self.transport = transport
         self.transport.set_write_buffer_limits(high=self._pool.limits.write_high)
         self._pool.open.add(self)
 
-    def data_received(self, bytes data):
+    cpdef data_received(self, bytes data):
         if self.borrower is None:
             self.discard()  # bytes that nobody asked for: never to be taken for an answer
         elif self.tunnel:
@@ -86,7 +91,7 @@ cdef class Upstream:
             self.reader.feed(data)
             self.pump()
 
-    def eof_received(self):
+    cpdef eof_received(self):
         if self.borrower is None:
             self.gone = True
             return False
@@ -96,7 +101,7 @@ cdef class Upstream:
         self._end()
         return not self.gone and self.borrower is not None
 
-    def connection_lost(self, error):
+    cpdef connection_lost(self, error):
         self._pool.forget(self)
         if self.borrower is not None and self.tunnel:
             self.gone = True
@@ -140,11 +145,11 @@ cdef class Upstream:
         if borrower is not None:
             borrower.response_pause()
 
-    def pause_writing(self):
+    cpdef pause_writing(self):
         if self.borrower is not None:
             self.borrower.upstream_writable(False)
 
-    def resume_writing(self):
+    cpdef resume_writing(self):
         if self.borrower is not None:
             self.borrower.upstream_writable(True)
 
@@ -162,8 +167,9 @@ cdef class Upstream:
 cdef class Pool:
     """The connections to all upstreams, and how many of them each route may have at work."""
 
-    def __init__(self, limits):
+    def __init__(self, limits, Poller poller):
         self.limits = limits
+        self._poller = poller
         self._upstream_max = limits.upstream_max
         self._pool_max = limits.pool_max
         self._pool_idle_s = limits.pool_idle_s
@@ -262,16 +268,17 @@ cdef class Pool:
         raise DialError(failures, timed_out)
 
     async def _connect(self, Line line, target):
-        made = Upstream(self, line, target)
+        unix = isinstance(target, UnixTarget)
+        family = socket.AF_UNIX if unix else socket.AF_INET6 if ":" in target.host else socket.AF_INET
+        loop = asyncio.get_running_loop()
+        sock = socket.socket(family, socket.SOCK_STREAM)
         try:
-            loop = asyncio.get_running_loop()
-            if isinstance(target, UnixTarget):
-                await loop.create_unix_connection(lambda: made, target.path)
-            else:
-                await loop.create_connection(lambda: made, target.host, target.port)
-        except asyncio.CancelledError:
-            if made in self.open:  # it was there a moment before its borrower went
-                made.transport.abort()
+            sock.setblocking(False)
+            await _connect(loop, sock, target.path if unix else (target.host, target.port))
+            made = Upstream(self, line, target)
+            Stream(self._poller, sock, made)
+        except BaseException:
+            sock.close()
             raise
         return made
 
@@ -286,6 +293,15 @@ cdef class Pool:
     def close(self):
         for upstream in list(self.open):
             upstream.transport.abort()
+
+
+async def _connect(loop, sock, address):
+    while True:
+        try:
+            return await loop.sock_connect(sock, address)
+        except BlockingIOError:
+            # A Unix socket whose backlog is full says so at once, where TCP's would wait (connect(2), EAGAIN).
+            await asyncio.sleep(BUSY_S)
 
 
 def _plain(error):

@@ -356,10 +356,11 @@ def test_an_app_that_calls_itself_is_508(rig: Any) -> None:
 
 
 def test_a_client_that_goes_away_ends_the_work_for_it(rig: Any, app: Any) -> None:
-    gone = threading.Event()
+    asked, gone = threading.Event(), threading.Event()
 
     def handle(sock: socket.socket) -> None:
         recv_head(sock)
+        asked.set()
         try:
             assert sock.recv(1) == b""
         except ConnectionResetError:
@@ -369,6 +370,7 @@ def test_a_client_that_goes_away_ends_the_work_for_it(rig: Any, app: Any) -> Non
     app(handle)
     sock = rig.connect()
     sock.sendall(GET + b"\r\n")
+    assert asked.wait(10)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # close() resets
     sock.close()
     assert gone.wait(10)

@@ -1,0 +1,31 @@
+"""Which descriptors are ready, on macOS: kqueue(2).  The contract is in ready_linux.py."""
+
+from __future__ import annotations
+
+import select
+
+__all__ = ["READ", "WRITE", "Ready"]
+
+READ, WRITE = 1, 2
+MOST = 256  # at once: the others are ready in the next turn
+
+
+class Ready:
+    """A kqueue."""
+
+    def __init__(self) -> None:
+        self._kqueue = select.kqueue()
+        self._bits = {select.KQ_FILTER_READ: READ, select.KQ_FILTER_WRITE: WRITE}
+        self.fileno = self._kqueue.fileno
+        self.close = self._kqueue.close
+
+    def watch(self, fd: int, before: int, now: int) -> None:
+        changes = [
+            select.kevent(fd, kind, select.KQ_EV_ADD if now & bit else select.KQ_EV_DELETE)
+            for kind, bit in self._bits.items()
+            if (before ^ now) & bit
+        ]
+        self._kqueue.control(changes, 0, 0)
+
+    def ready(self) -> list[tuple[int, int]]:
+        return [(event.ident, self._bits[event.filter]) for event in self._kqueue.control(None, MOST, 0)]

@@ -1,0 +1,37 @@
+"""stream.pyx for connection.pyx and upstream.pyx."""
+
+
+cdef class Protocol:
+    cpdef connection_made(self, transport)
+    cpdef data_received(self, bytes data)
+    cpdef eof_received(self)
+    cpdef connection_lost(self, error)
+    cpdef pause_writing(self)
+    cpdef resume_writing(self)
+
+
+cdef class Poller:
+    cdef readonly object loop
+    cdef object _ready
+    cdef dict _streams
+
+    cdef watch(self, Stream stream, int events)
+
+
+cdef class Stream:
+    cdef Poller _poller
+    cdef object _sock, _error
+    cdef Protocol _protocol
+    cdef int _fd, _watched
+    cdef list _pending
+    cdef Py_ssize_t _size, _high
+    cdef bint _reading, _told_to_pause, _closing, _lost, _end_wanted, _ended, _broken
+
+    cpdef write(self, bytes data)
+    cdef Py_ssize_t _send(self, bytes data) except -2
+    cdef _queue(self, bytes data)
+    cdef _watch(self)
+    cdef _on_readable(self)
+    cdef _on_writable(self)
+    cdef _fail(self, object error)
+    cdef _lose(self, object error)

@@ -1,0 +1,287 @@
+"""A connected stream socket as asyncio's transports are, with less between it and the kernel.
+
+uvloop tells a Poller that some of its sockets are ready; their Streams read and write by themselves.  That is 2 us a
+request less than uvloop's own transports take (docs/design.md).  A Protocol is called without a Python call in between;
+TLS, where uvloop's transports are the ones to have, calls the same methods.
+"""
+
+import contextlib
+import os
+import socket
+import sys
+
+if sys.platform == "darwin":
+    from locald.proxy.ready_darwin import READ, WRITE, Ready
+else:
+    from locald.proxy.ready_linux import READ, WRITE, Ready
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.errno cimport EAGAIN, EINTR
+from libc.errno cimport errno as c_errno
+
+cdef extern from "<sys/socket.h>" nogil:
+    ssize_t recv(int fd, void *buffer, size_t size, int flags)
+    ssize_t send(int fd, const void *buffer, size_t size, int flags)
+
+__all__ = ["Poller", "Protocol", "Stream"]
+
+cdef enum:
+    READ_MAX = 262144  # bytes at once; what a reader of a large body gets and a busy loop can spare
+
+# Shared by all: what is read becomes a bytes object before anyone else reads.
+cdef char[READ_MAX] BUFFER
+cdef int TO_READ = READ
+cdef int TO_WRITE = WRITE
+
+
+cdef class Protocol:
+    """What asyncio.Protocol is, for C callers too."""
+
+    cpdef connection_made(self, transport):
+        pass
+
+    cpdef data_received(self, bytes data):
+        pass
+
+    cpdef eof_received(self):
+        pass
+
+    cpdef connection_lost(self, error):
+        pass
+
+    cpdef pause_writing(self):
+        pass
+
+    cpdef resume_writing(self):
+        pass
+
+
+cdef class Poller:
+    """Watches the sockets of Streams, and wakes those that are ready.
+
+    One descriptor of the loop's for all of them.  A reader of the loop's for each would not do: after an error uvloop calls
+    it once more and never again, with bytes still to be read before that error.
+    """
+
+    def __init__(self, loop):
+        self.loop = loop
+        self._ready = Ready()
+        self._streams = {}
+        loop.add_reader(self._ready.fileno(), self._turn)
+
+    def close(self):
+        """All Streams must be gone."""
+        self.loop.remove_reader(self._ready.fileno())
+        self._ready.close()
+
+    cdef watch(self, Stream stream, int events):
+        if events == stream._watched:
+            return
+        self._ready.watch(stream._fd, stream._watched, events)
+        stream._watched = events
+        if events:
+            self._streams[stream._fd] = stream
+        else:
+            del self._streams[stream._fd]
+
+    def _turn(self):
+        cdef Stream stream
+        cdef int fd, events
+        for fd, events in self._ready.ready():
+            # One before it may have stopped it; its descriptor is no other's yet, since it is closed in a later turn.
+            stream = self._streams.get(fd)
+            if stream is None:
+                continue
+            if stream._watched & TO_READ and events != TO_WRITE:
+                stream._on_readable()
+            if stream._watched & TO_WRITE and events != TO_READ:
+                stream._on_writable()
+
+
+cdef class Stream:
+    """The transport of a socket, which is its own from now on; the socket does not block."""
+
+    def __init__(self, Poller poller, sock, Protocol protocol):
+        self._poller, self._sock, self._protocol = poller, sock, protocol
+        self._fd = sock.fileno()
+        self._high = 1 << 16
+        self._pending = []
+        if sock.family != socket.AF_UNIX:
+            with contextlib.suppress(OSError):  # macOS refuses once the peer has gone
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        protocol.connection_made(self)
+        self.resume_reading()
+
+    # What a protocol may ask for: asyncio.Transport.
+
+    def get_extra_info(self, name, default=None):
+        """"socket" or "peername"; ``default`` for a peer that has gone again already."""
+        if name == "socket":
+            return self._sock
+        try:
+            return self._sock.getpeername() if name == "peername" else default
+        except OSError:
+            return default
+
+    def set_write_buffer_limits(self, high):
+        """``high``: bytes that may wait before the protocol is asked to pause; it may go on at a quarter of that."""
+        self._high = high
+
+    def get_write_buffer_size(self):
+        return self._size
+
+    def is_closing(self):
+        return self._closing
+
+    def can_write_eof(self):
+        return True
+
+    cpdef write(self, bytes data):
+        """Send, or keep to be sent as soon as there is room."""
+        cdef Py_ssize_t size
+        if self._closing or self._end_wanted or self._broken:
+            return
+        if self._pending:
+            self._queue(data)
+            return
+        size = self._send(data)
+        if 0 <= size < PyBytes_GET_SIZE(data):
+            self._queue(data[size:] if size else data)
+            self._watch()
+
+    def write_eof(self):
+        """Send no more after what is waiting."""
+        if self._end_wanted or self._closing:
+            return
+        self._end_wanted = True
+        if not self._pending:
+            self._shut()
+
+    def pause_reading(self):
+        self._reading = False
+        self._watch()
+
+    def resume_reading(self):
+        self._reading = not self._closing and not self._ended
+        self._watch()
+
+    def close(self):
+        """Read no more, and be gone when what is waiting has been sent."""
+        if self._closing:
+            return
+        self._closing = True
+        self._reading = False
+        self._watch()
+        if not self._pending:
+            self._lose(None)
+
+    def abort(self):
+        """Be gone at once."""
+        self._closing = True
+        self._lose(None)
+
+    # What the poller tells.
+
+    cdef _on_readable(self):
+        cdef ssize_t size = recv(self._fd, BUFFER, READ_MAX, 0)
+        try:
+            if size > 0:
+                self._protocol.data_received(PyBytes_FromStringAndSize(BUFFER, size))
+            elif size == 0:
+                self._ended = True
+                self._reading = False
+                self._watch()
+                if not self._protocol.eof_received() or self._broken:
+                    self.close()
+            elif c_errno not in (EAGAIN, EINTR):
+                self._lose(_error(c_errno))
+        except BaseException as error:
+            self._fail(error)
+
+    cdef _on_writable(self):
+        cdef Py_ssize_t size
+        cdef bytes data
+        # All at once: most of what waits are pieces of one body, and the kernel takes some of it.
+        data = self._pending[0] if len(self._pending) == 1 else b"".join(self._pending)
+        size = self._send(data)
+        if size < 0 or self._lost:
+            return
+        self._size = PyBytes_GET_SIZE(data) - size
+        self._pending = [data[size:] if size else data] if self._size else []
+        if not self._pending:
+            self._watch()
+            if self._closing:
+                self._lose(None)
+            elif self._end_wanted:
+                self._shut()
+        if self._told_to_pause and self._size <= self._high // 4 and not self._lost:
+            self._told_to_pause = False
+            try:
+                self._protocol.resume_writing()
+            except BaseException as error:
+                self._fail(error)
+
+    # The rest.
+
+    cdef Py_ssize_t _send(self, bytes data) except -2:
+        """How many bytes the kernel took; -1 when it takes no more of them for good."""
+        cdef ssize_t size = send(self._fd, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), 0)
+        if size >= 0:
+            return size
+        if c_errno in (EAGAIN, EINTR):
+            return 0
+        # The other side takes no more.  What it sent before is still to be read, a final answer perhaps; the end of
+        # that tells of the rest.
+        self._error = _error(c_errno)
+        self._broken = True
+        self._pending, self._size = [], 0
+        self._watch()
+        if self._closing or self._ended:
+            self._lose(self._error)
+        return -1
+
+    cdef _queue(self, bytes data):
+        self._pending.append(data)
+        self._size += PyBytes_GET_SIZE(data)
+        if self._size > self._high and not self._told_to_pause:
+            self._told_to_pause = True
+            self._protocol.pause_writing()
+
+    cdef _watch(self):
+        """Look for what we can do something about."""
+        self._poller.watch(self, (TO_READ if self._reading else 0) | (TO_WRITE if self._pending else 0))
+
+    def _shut(self):
+        try:
+            self._sock.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            self._lose(error)
+
+    cdef _fail(self, object error):
+        """A bug in the protocol: say so, and let this connection go rather than all of them."""
+        if not isinstance(error, Exception):
+            raise error
+        self._poller.loop.call_exception_handler(
+            {"message": "a protocol failed", "exception": error, "protocol": self._protocol}
+        )
+        self.abort()
+
+    cdef _lose(self, object error):
+        """Let go of the descriptor, and tell the protocol, from the loop: it may be in the middle of something."""
+        if self._lost:
+            return
+        self._lost = self._closing = True
+        self._reading = False
+        self._pending, self._size = [], 0
+        self._watch()
+        self._poller.loop.call_soon(self._tell, error or self._error)
+
+    def _tell(self, error):
+        try:
+            self._protocol.connection_lost(error)
+        finally:
+            self._sock.close()
+
+
+cdef object _error(int number):
+    return OSError(number, os.strerror(number))
