@@ -12,6 +12,11 @@ from typing import Any
 import pytest
 from talking import END, GET, OK, POST, body_of, head_then, read_all, read_head, read_until
 
+from locald.proxy.limits import Limits
+
+# So that what is closed is not closed for its age.
+PATIENT = pytest.mark.parametrize("rig", [Limits(pool_idle_s=3600)], indirect=True)
+
 # 2
 
 
@@ -109,6 +114,7 @@ def test_what_follows_close_is_ignored(rig: Any, recorder: list[bytes]) -> None:
         (b"GET", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
     ],
 )
+@PATIENT
 @pytest.mark.parametrize("stray", [b"evil", b"\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"])
 def test_bytes_behind_an_answer_end_its_connection(
     rig: Any, app: Any, method: bytes, answer: bytes, stray: bytes

@@ -72,6 +72,7 @@ def test_the_connection_that_was_used_last_is_used_next(rig: Any, app: Any) -> N
     assert server.count == 2
 
 
+@pytest.mark.parametrize("rig", [Limits(pool_idle_s=3600)], indirect=True)
 def test_a_connection_that_the_app_has_closed_is_not_used(rig: Any, app: Any) -> None:
     """Not even tried: the app would have to be asked twice."""
     go_on = threading.Event()

@@ -93,7 +93,7 @@ def test_neither_side_waits_for_more_bytes(rig: Any, app: Any) -> None:
 # 24
 
 
-@pytest.mark.parametrize("rig", [Limits(write_high=1)], indirect=True)
+@pytest.mark.parametrize("rig", [Limits(write_high=1, pool_idle_s=3600)], indirect=True)
 def test_a_connection_that_was_paused_is_read_again_while_it_is_kept(rig: Any, app: Any) -> None:
     """The client does not take the end of the response: the app is paused at that moment, and complete."""
     go_on = threading.Event()

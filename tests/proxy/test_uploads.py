@@ -38,6 +38,7 @@ def test_no_100_is_made_up(rig: Any, app: Any) -> None:
         assert read_until(sock, b"ok") == OK
 
 
+@pytest.mark.parametrize("rig", [Limits(pool_idle_s=3600)], indirect=True)
 def test_a_final_answer_before_the_body_ends_both_connections(rig: Any, app: Any) -> None:
     ended = threading.Event()
 
