@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 from typing import Any
@@ -88,6 +89,34 @@ def test_neither_side_waits_for_more_bytes(rig: Any, app: Any) -> None:
         for end in (*rig.proxy.clients, *rig.proxy.pool.open):
             assert end.transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         go_on.set()
+
+
+@pytest.mark.parametrize("of_app", [True, False], ids=["answers", "pages"])
+def test_pipelined_answers_wait_for_a_client_that_reads_none(rig: Any, app: Any, of_app: bool) -> None:
+    """Each answer has no body, so it is complete when the client is found to take no more: the next must not begin."""
+    count, kept = 200, threading.Event()
+    answer = b"HTTP/1.1 304 Not Modified\r\nX-Long: " + b"x" * 30_000 + b"\r\n\r\n"
+    app(lambda sock: (read_head(sock), kept.wait(10)))
+    for i in range(100):  # a 404 page of some KB
+        rig.route(f"{'x' * 60}{i:03}", 1)
+    request = (GET if of_app else GET.replace(b"app.", b"none.")) + b"\r\n"
+    with rig.connect(buffer=4096) as sock:
+        sock.sendall(request * count)
+        rig.wait(lambda: rig.proxy.pool.open if of_app else rig.proxy.clients)
+        (client,) = rig.proxy.clients
+
+        async def answer_each() -> int:
+            for _ in range(count):
+                if of_app and client.exchange_is_open:
+                    (upstream,) = rig.proxy.pool.open
+                    upstream.data_received(answer)
+                for _ in range(3):
+                    await asyncio.sleep(0)
+            return int(client.transport.get_write_buffer_size())
+
+        waiting = rig.run(answer_each)
+        kept.set()
+    assert Limits().write_high // 2 < waiting < Limits().write_high + (1 << 20)
 
 
 # 24
