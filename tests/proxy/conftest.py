@@ -106,6 +106,19 @@ class Rig:
             stack.pop_all()
         return sock
 
+    def fill(self, sock: socket.socket) -> int:
+        """Send until the proxy reads no more; how many bytes that were."""
+        sent, block = 0, bytes(1 << 16)
+        sock.setblocking(False)
+        full = False
+        while not full:
+            full = not self.call(lambda: all(client.transport.is_reading() for client in self.proxy.clients))
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    sent += sock.send(block)
+        sock.settimeout(10)
+        return sent
+
     def talk(self, data: bytes, end: bool = False) -> bytes:
         """Send, and read until the proxy closes; the request must ask for that, unless the stream ends there."""
         with self.connect() as sock:

@@ -101,6 +101,25 @@ def test_what_follows_close_is_ignored(rig: Any, recorder: list[bytes]) -> None:
     assert len(recorder) == 1
 
 
+def test_what_follows_close_is_ignored_however_much_it_is(rig: Any, app: Any) -> None:
+    """Closing with bytes unread would reset the end of the response away."""
+    size = 8 << 20
+    go_on = threading.Event()
+
+    def handle(sock: socket.socket) -> None:
+        read_head(sock)
+        assert go_on.wait(10)
+        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + bytes(size))
+
+    app(handle)
+    with rig.connect(buffer=1 << 17) as sock:
+        sock.sendall(GET + END)
+        rig.fill(sock)
+        go_on.set()
+        answer = read_all(sock)
+    assert len(body_of(answer)) == size
+
+
 # 7
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
 import subprocess
@@ -95,21 +94,6 @@ def test_curl_sends_its_body_only_if_the_app_agrees(rig: Any, app: Any, tmp_path
 # 11
 
 
-def fill(rig: Any, sock: socket.socket) -> int:
-    """Send until the proxy takes no more; how many bytes that were."""
-    sent = 0
-    block = bytes(1 << 16)
-    sock.setblocking(False)
-    while rig.call(lambda: all(client.transport.is_reading() for client in rig.proxy.clients)):
-        with contextlib.suppress(BlockingIOError):
-            sent += sock.send(block)
-    with contextlib.suppress(BlockingIOError):
-        while True:
-            sent += sock.send(block)
-    sock.settimeout(10)
-    return sent
-
-
 def test_an_early_answer_arrives_whole_while_an_upload_is_stuck(rig: Any, app: Any) -> None:
     """More of the upload is under way than the app will ever read: closing at once would reset the answer away."""
     size = 4 << 20
@@ -127,7 +111,7 @@ def test_an_early_answer_arrives_whole_while_an_upload_is_stuck(rig: Any, app: A
     server.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 17)
     with rig.connect(buffer=1 << 17) as sock:
         sock.sendall(POST + b"Content-Length: %d\r\n\r\n" % (1 << 30))
-        sent = fill(rig, sock)
+        sent = rig.fill(sock)
         assert sent < 16 << 20
         come.set()
         answer = read_all(sock)
