@@ -194,6 +194,16 @@ def test_after_a_byte_of_an_answer_nothing_is_said_again(rig: Any, app: Any, sen
     assert server.seen == [(1, b"/first"), (1, b"/again")]
 
 
+def test_after_an_interim_answer_nothing_is_said_again(rig: Any, app: Any) -> None:
+    """The app has begun with it, and the client knows."""
+    server = Numbered(dies(lambda sock: sock.sendall(b"HTTP/1.1 103 Early Hints\r\n\r\n")))
+    app(server)
+    assert ask(rig, b"/first") == b"200 1"
+    answer = rig.talk(GET.replace(b"/path?q=1", b"/again") + END)
+    assert server.seen == [(1, b"/first"), (1, b"/again")]
+    assert answer.partition(b"HTTP/1.1 103 Early Hints\r\n\r\n")[2].startswith(b"HTTP/1.1 502 ")
+
+
 def test_after_the_head_of_an_answer_nothing_is_said_again(rig: Any, app: Any) -> None:
     server = Numbered(dies(lambda sock: sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf")))
     app(server)
