@@ -92,6 +92,26 @@ def test_the_form_is_what_the_client_asks_for(rig: Any, accept: bytes, form: byt
     assert field(ask(rig, accept), b"content-type") == FORMS[form]
 
 
+@pytest.mark.parametrize(
+    ("accept", "form"),
+    [
+        (b"application/json, text/html;q=0.5", b"application/json"),
+        (b"text/html;q=0.5, application/json;q=0.9", b"application/json"),
+        (b"text/html;q=0, application/json", b"application/json"),
+        (b"text/html; q=0.0, */*", b"*/*"),
+        (b"text/plain, text/html;q=0.1", b"*/*"),
+        (b"application/json;q=0, text/plain", b"*/*"),
+        (b"text/htmlx", b"*/*"),
+        (b"text/*", b"*/*"),
+        (b"application/json, text/html", b"text/html"),  # equal: for people
+        (b"text/html\r\nAccept: */*;q=0.1", b"text/html"),  # RFC 9110 section 5.3: two fields are one
+        (b"application/json\r\naccept: text/plain;q=0.5", b"application/json"),
+    ],
+)
+def test_the_form_is_what_the_client_likes_best(rig: Any, accept: bytes, form: bytes) -> None:
+    assert field(ask(rig, accept), b"content-type") == FORMS[form]
+
+
 def test_who_asks_for_no_form_gets_text(rig: Any) -> None:
     assert field(rig.talk(GET + END), b"content-type") == FORMS[b"*/*"]
 
