@@ -178,6 +178,14 @@ def test_after_an_error_the_connection_goes_on(rig: Any, recorder: list[bytes], 
     assert answer.endswith(OK)
 
 
+def test_a_client_of_1_0_that_asks_for_it_is_told_that_the_connection_goes_on(rig: Any) -> None:
+    """It would take the connection's end for the page's (RFC 9112 section 9.3), and wait."""
+    with rig.connect() as sock:
+        for _ in range(2):
+            sock.sendall(b"HEAD / HTTP/1.0\r\nHost: none.localhost\r\nConnection: keep-alive\r\n\r\n")
+            assert field(read_head(sock), b"connection") == b"keep-alive"
+
+
 # The facts
 
 
