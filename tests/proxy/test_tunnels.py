@@ -57,6 +57,25 @@ def test_the_words_of_a_handshake_have_no_case(rig: Any, app: Any, upgrade: byte
     assert b"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" in seen[0]
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        UPGRADE.replace(b"dGhlIHNhbXBsZSBub25jZQ==", b"!!!!!!!!!!!!!!!!!!!!!!=="),
+        UPGRADE.replace(b"dGhlIHNhbXBsZSBub25jZQ==", b"dGhlIHNhbXBsZSBub25jZR=="),  # bits of a 17th byte
+        UPGRADE.replace(b"dGhlIHNhbXBsZSBub25jZQ==", b"dGhlIHNhbXBsZSBub25j===="),
+        UPGRADE + KEY,
+        UPGRADE + b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n",
+        b"Sec-WebSocket-Version: 8\r\n" + UPGRADE,
+    ],
+)
+def test_a_key_is_16_bytes_and_said_once(rig: Any, recorder: list[bytes], fields: bytes) -> None:
+    """The app may take the other one (RFC 6455 section 11.3)."""
+    with rig.connect() as sock:
+        sock.sendall(GET + fields + b"\r\n")
+        assert read_head(sock) + sock.recv(2) == OK
+    assert b"\r\nUpgrade:" not in recorder[0]
+
+
 @pytest.mark.parametrize("answer", [OK, b"HTTP/1.1 426 Upgrade Required\r\nContent-Length: 2\r\n\r\nno"])
 def test_without_101_the_connection_stays_one_of_http(rig: Any, app: Any, answer: bytes) -> None:
     """Also for the app: what it answered is complete, and its connection is as good as any other."""
