@@ -170,6 +170,27 @@ def test_a_tunnel_waits_for_the_slower_side(rig: Any, app: Any, from_app: bool) 
     assert received == [size]
 
 
+def test_an_end_that_came_before_the_tunnel_is_passed_on(rig: Any, app: Any) -> None:
+    go_on = threading.Event()
+
+    def handle(sock: socket.socket) -> None:
+        read_head(sock)
+        assert go_on.wait(10)
+        sock.sendall(SWITCHED)
+        assert read_all(sock) == b"frame"
+        sock.sendall(b"bye")
+
+    app(handle)
+    with rig.connect() as sock:
+        sock.sendall(GET + UPGRADE + b"\r\nframe")
+        rig.wait(lambda: rig.proxy.pool.open)
+        (client,) = rig.proxy.clients
+        sock.shutdown(socket.SHUT_WR)
+        rig.call(client.eof_received)  # as the loop does, or has done
+        go_on.set()
+        assert read_all(sock) == SWITCHED + b"bye"
+
+
 @pytest.mark.parametrize("of_app", [True, False])
 def test_when_one_side_is_gone_the_other_is_told(rig: Any, app: Any, of_app: bool) -> None:
     told = threading.Event()
