@@ -7,7 +7,7 @@ import threading
 from typing import Any
 
 import pytest
-from talking import GET, OK, POST, read_all, read_head, read_until
+from talking import GET, OK, POST, head_then, read_all, read_head, read_until
 
 from locald.proxy.limits import Limits
 
@@ -52,6 +52,18 @@ def test_a_connection_that_says_nothing_is_closed_without_a_word(rig: Any, recor
         assert read_until(kept, b"ok") == OK
         rig.pass_time(Limits().idle_s)
         assert kept.recv(1) == b""
+
+
+@pytest.mark.parametrize("lingering", [False, True])
+def test_a_client_that_has_its_answer_and_does_not_take_it_is_given_up(rig: Any, app: Any, lingering: bool) -> None:
+    """Closing waits for what is still to be written, and so would wait for ever."""
+    app(head_then(b"HTTP/1.1 413 Content Too Large\r\nX-Long: " + b"x" * 30_000 + b"\r\nContent-Length: 0\r\n\r\n"))
+    with rig.connect(buffer=4096) as sock:
+        sock.sendall(POST + b"Content-Length: 1\r\n\r\n" if lingering else GET + b"\r\n")
+        rig.wait(lambda: any(client.transport.get_write_buffer_size() for client in rig.proxy.clients))
+        for _ in range(2):
+            rig.pass_time(Limits().idle_s)
+        rig.wait(lambda: not rig.proxy.clients)
 
 
 def test_an_app_may_think_for_days(rig: Any, app: Any) -> None:
