@@ -124,6 +124,34 @@ def test_an_early_answer_arrives_whole_while_an_upload_is_stuck(rig: Any, app: A
     assert got[0] < sent  # what was on its way is thrown away, and the app sees that there is no more
 
 
+def test_an_early_answer_arrives_though_the_app_resets_what_it_has_not_read(rig: Any, app: Any) -> None:
+    """As servers do that answer, and close with the upload unread.  The next bytes for it fail before it is read."""
+    came, go_on, gone = threading.Event(), threading.Event(), threading.Event()
+
+    def handle(sock: socket.socket) -> None:
+        read_head(sock)
+        came.set()
+        assert go_on.wait(10)
+        sock.sendall(REFUSED)
+        sock.close()
+        gone.set()
+
+    app(handle)
+    with rig.connect() as sock:
+        sock.sendall(POST + b"Content-Length: 1000000\r\n\r\n" + bytes(1000))
+        assert came.wait(10)
+        (client,) = rig.proxy.clients
+
+        def meanwhile() -> None:
+            go_on.set()
+            assert gone.wait(10)
+            client.data_received(bytes(1000))
+            client.data_received(bytes(1000))
+
+        rig.call(meanwhile)
+        assert read_all(sock) == REFUSED.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+
+
 @pytest.mark.parametrize("rig", [Limits(linger_bytes=1 << 18, linger_s=3600)], indirect=True)
 def test_an_upload_that_nobody_wants_is_read_for_so_many_bytes(rig: Any, app: Any) -> None:
     app(lambda sock: (read_head(sock), sock.sendall(REFUSED), read_all(sock)))
