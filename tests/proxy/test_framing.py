@@ -48,7 +48,19 @@ def test_max_forwards_is_counted_down_for_options(
     assert b"\r\nMax-Forwards: " + after + b"\r\n" in recorder[0]
 
 
+def test_options_with_no_forwards_left_is_answered_here(rig: Any, recorder: list[bytes]) -> None:
+    answer = rig.talk(b"OPTIONS / HTTP/1.1\r\nHost: app.localhost\r\nMax-Forwards: 0\r\n" + END)
+    assert answer.startswith(b"HTTP/1.1 2")
+    assert recorder == []
+
+
 # 6
+
+
+@pytest.mark.parametrize("count", [1, 3, 50])
+def test_pipelined_requests_before_an_end_are_all_answered(rig: Any, recorder: list[bytes], count: int) -> None:
+    assert rig.talk((GET + b"\r\n") * count, end=True) == OK * count
+    assert len(recorder) == count
 
 
 def test_pipelined_requests_wait_outside_while_one_is_at_work(rig: Any, app: Any) -> None:
