@@ -7,55 +7,45 @@ import re
 import sys
 from pathlib import Path
 
+import named
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "SECURITY.md").read_text()
-NAMED = re.compile(r"`((?:\w+/)?test_\w+\.py)::(test_\w+)`")
 CVES = {
     "CVE-2012-0056", "CVE-2016-8659", "CVE-2018-10906", "CVE-2020-15360", "CVE-2020-5291", "CVE-2021-4034", "CVE-2021-44730",
     "CVE-2023-4911", "CVE-2023-6246", "CVE-2025-4802", "CVE-2026-41163",
 }  # fmt: skip
 
 
-def rows(title: str) -> list[list[str]]:
-    """The rows of the table under this heading, without its head."""
-    section = TEXT.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
-    lines = [line for line in section.splitlines() if line.startswith("|")]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
-
-
-@pytest.mark.parametrize(("file", "name"), sorted(set(NAMED.findall(TEXT))))
+@pytest.mark.parametrize(("file", "name"), named.names(TEXT))
 def test_a_test_that_is_named_exists(file: str, name: str) -> None:
-    (path,) = (ROOT / "tests").rglob(file)
-    assert re.search(rf"^def {name}\(", path.read_text(), re.MULTILINE)
-
-
-def test_every_name_of_a_test_is_in_the_one_form() -> None:
-    assert len(NAMED.findall(TEXT)) == TEXT.count("test_") / 2
+    assert named.exists(file, name)
 
 
 def test_every_cve_has_its_row_and_each_row_its_tests() -> None:
-    table = rows("Attacks that others suffered")
+    table = named.rows(TEXT, "Attacks that others suffered")
     assert {row[0].split()[0] for row in table} == CVES
     assert len(table) == len(CVES)
     for cve, happened, here, tests in table:
         assert happened and here, cve
-        assert NAMED.search(tests), cve
+        assert named.NAMED.search(tests), cve
 
 
 @pytest.mark.parametrize(
     "title", ["Who may attack, and what they gain at worst", "The helper's life, and what it is worth to take it over"]
 )
 def test_every_claim_has_its_tests_or_says_that_it_has_none(title: str) -> None:
-    table = rows(title)
+    table = named.rows(TEXT, title)
     assert len(table) >= 5
     for row in table:
         assert len(row) == 4, row
-        assert NAMED.search(row[-1]) or row[-1] == "not defended", row
+        assert named.NAMED.search(row[-1]) or row[-1] == "not defended", row
 
 
-@pytest.mark.parametrize("page", ["README.md", "SECURITY.md", "CHANGELOG.md", "docs/confinement.md", "docs/design.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "SECURITY.md", "CHANGELOG.md", "docs/confinement.md", "docs/design.md", "docs/proxy.md"]
+)
 def test_every_link_to_a_file_leads_there(page: str) -> None:
     path = ROOT / page
     for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text()):

@@ -49,6 +49,7 @@ cdef class Client(Protocol):
     cdef Py_ssize_t _lingered, _write_high
     cdef int _loops_max
     cdef bint _paused, _half_closed
+    cdef bint _blocked  # the client does not take more for now
     # Where the last request went, which is nearly always where the next one goes.
     cdef bytes _host
     cdef object _route
@@ -115,19 +116,25 @@ cdef class Client(Protocol):
             self.exchange = None
 
     cpdef pause_writing(self):
+        self._blocked = True
         if self.exchange is not None:
             self.exchange.set_blocked(True)
 
     cpdef resume_writing(self):
+        self._blocked = False
         if self.exchange is not None:
             self.exchange.set_blocked(False)
+        elif self.mode == HTTP:
+            self.proxy.loop.call_soon(self.pump)
 
     # Requests.
 
     cpdef pump(self):
         """Read what can be read now: a new request, or the body of the one there is."""
         cdef Exchange exchange
-        while self.mode == HTTP and (self.exchange is None or self.exchange.wants_body):
+        cdef bint stuck
+        # No request begins while the client takes no more: answers without a body would pile up.
+        while self.mode == HTTP and (not self._blocked if self.exchange is None else self.exchange.wants_body):
             try:
                 event = self.reader.next_event()
             except ProtocolError as error:
@@ -142,12 +149,11 @@ cdef class Client(Protocol):
             elif self.exchange is not None and isinstance(event, End):
                 self.exchange.request_end(event)
         exchange = self.exchange
-        if self.mode == HTTP and exchange is None and self._half_closed:
+        if self.mode == HTTP and exchange is None and self._half_closed and not self._blocked:
             self._close()  # all that it asked for is answered
             return
-        self.set_paused(
-            exchange is not None and not exchange.wants_body and self.reader.waiting() >= self._write_high
-        )
+        stuck = self._blocked if exchange is None else not exchange.wants_body
+        self.set_paused(stuck and self.reader.waiting() >= self._write_high)
 
     cdef _begin(self, Request request):
         cdef Record record = Record.__new__(Record)
@@ -217,7 +223,7 @@ cdef class Client(Protocol):
         self.log.add(record, time)
         self.exchange = None
         if keep and not self.proxy.draining and (more or not self._half_closed):
-            self.deadline = time + (self._head_s if more else self._idle_s)
+            self.deadline = time + (self._head_s if more and not self._blocked else self._idle_s)
             if more:
                 # Pipelined.  Not from here: a thousand of them would be a thousand frames deep.
                 self.proxy.loop.call_soon(self.pump)
@@ -228,7 +234,9 @@ cdef class Client(Protocol):
             self.linger()
 
     cdef _close(self):
+        """Go as soon as the client has taken what there is for it, which it gets time for."""
         self.mode = CLOSED
+        self.deadline = now() + self._idle_s
         self.transport.close()
 
     cdef linger(self):
@@ -241,12 +249,15 @@ cdef class Client(Protocol):
 
     def expire(self):
         """The deadline has passed."""
-        if self.mode == HTTP and self.exchange is None and self.reader.started():
+        if self.transport.is_closing():
+            self.transport.abort()  # it does not take what we still have for it
+        elif self.mode == HTTP and self.exchange is None and self.reader.started() and not self._blocked:
             page = pages.refused(408, f"its head took more than {self._head_s:.0f} seconds")
             self.answer(page, None, True, Record.__new__(Record))
         else:
             self._close()
-        self.deadline = now() + <double> self.limits.linger_s
+        if self.mode == LINGER:
+            self.deadline = now() + <double> self.limits.linger_s
 
     def drain(self):
         """The proxy stops: go now if nothing is under way, else after the response."""
@@ -278,6 +289,7 @@ cdef class Exchange(Borrower):
     cdef readonly Record record
     cdef bint answered, wants_body
     cdef bint _request_done, _upgrade, _keep, _chunked, _reused
+    cdef bint _heard  # something of an answer, be it an interim one
     cdef bint _gone  # so is the client
     cdef bint _holds  # a place among those that the route may have at work
     cdef bint _counted  # the client can tell a complete response from a broken one
@@ -375,6 +387,7 @@ cdef class Exchange(Borrower):
     # Towards the client.
 
     cdef response_event(self, object event):
+        self._heard = True
         if isinstance(event, Response):
             self._response_head(event)
         elif isinstance(event, bytes):
@@ -441,7 +454,7 @@ cdef class Exchange(Borrower):
             return
         upstream.borrower = None
         upstream.discard()
-        fresh = not self.answered and upstream.reader.waiting() == 0
+        fresh = not self._heard and upstream.reader.waiting() == 0
         if self.client.mode == TUNNEL:
             self.client.transport.close()
         elif self._reused and fresh and self._is_replayable():
@@ -519,6 +532,8 @@ cdef class Exchange(Borrower):
         if rest:
             upstream.transport.write(rest)
         self.client.set_paused(False)
+        if self.client._half_closed:
+            self.tunnel_end(True)
 
     cdef client_data(self, bytes data):
         self.record.received += len(data)

@@ -6,6 +6,8 @@ A head is written in two passes over the spans of the one that came: the first s
 counts the bytes, the second copies.  No field becomes a Python object on the way.
 """
 
+import re
+
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.string cimport memcmp, memcpy
 
@@ -15,6 +17,7 @@ from locald.proxy.http1 cimport Message, Request, Response
 __all__ = ["Hop", "count_loops", "is_last_hop", "is_websocket", "request_head", "response_head", "trailers"]
 
 PSEUDONYM = b"locald"
+KEY = re.compile(rb"[A-Za-z0-9+/]{21}[AQgw]==")  # 16 bytes in base64
 
 # What concerns one connection only, and never the next.
 HOP_BY_HOP = frozenset(
@@ -368,13 +371,17 @@ cpdef bint is_websocket(Request request):
     """Whether this is the opening handshake of RFC 6455 section 4.1; any other upgrade is not passed on."""
     if not request.wants_upgrade or request.method != b"GET" or request.minor != 1 or request.has_body:
         return False
-    found = {name.lower(): value for name, value in request.fields}
-    key = found.get(b"sec-websocket-key", b"")
+    found = {b"upgrade": [], b"sec-websocket-key": [], b"sec-websocket-version": []}
+    for name, value in request.fields:
+        if name.lower() in found:
+            found[name.lower()].append(value)
+    upgrade, key, version = found.values()
+    # Each once: of two the app might take the other (RFC 6455 section 11.3).
     return (
-        found.get(b"upgrade", b"").lower() == b"websocket"
-        and found.get(b"sec-websocket-version") == b"13"
-        and len(key) == 24  # 16 bytes in base64
-        and key.endswith(b"==")
+        [each.lower() for each in upgrade] == [b"websocket"]
+        and version == [b"13"]
+        and len(key) == 1
+        and KEY.fullmatch(key[0]) is not None
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -117,17 +118,8 @@ def not_allowed() -> Page:
 
 def render(page: Page, request: Request | None, close: bool) -> bytes:
     """The whole response, in the form that the request prefers."""
-    accept = b""
-    for name, value in request.fields if request else ():
-        if name.lower() == b"accept":
-            accept = value.lower()
-    if b"text/html" in accept:
-        kind, body = b"text/html; charset=utf-8", _html(page)
-    elif b"json" in accept:
-        kind, body = b"application/json", _json(page)
-    else:
-        kind, body = b"text/plain; charset=utf-8", _text(page)
-    data = body.encode()
+    kind, write = FORMS[_best(request)]
+    data = write(page).encode()
     fields = [
         (b"Content-Type", kind),
         (b"Content-Length", b"%d" % len(data)),
@@ -141,8 +133,23 @@ def render(page: Page, request: Request | None, close: bool) -> bytes:
     ]
     if close:
         fields.append((b"Connection", b"close"))
+    elif request is not None and request.minor == 0:
+        fields.append((b"Connection", b"keep-alive"))
     head = serialize(b"HTTP/1.1 %d %b" % (page.status, HTTPStatus(page.status).phrase.encode()), fields)
     return head if request is not None and request.method == b"HEAD" else head + data
+
+
+def _best(request: Request | None) -> str:
+    """The form that Accept gives the highest quality; of equals the one for people first (RFC 9110 section 12.5.1)."""
+    liked = {"html": 0.0, "json": 0.0, "text": 0.0}
+    accept = b",".join(value for name, value in (request.fields if request else ()) if name.lower() == b"accept")
+    for part in accept.lower().split(b","):
+        kind, *rest = (each.strip() for each in part.split(b";"))
+        form = "html" if kind == b"text/html" else "json" if JSON.fullmatch(kind) else "text"
+        quality = next((QUALITY.fullmatch(each) for each in rest if each.startswith(b"q=")), None)
+        liked[form] = max(liked[form], float(quality[1]) if quality else 1.0 if kind else 0.0)
+    best = max(liked, key=lambda form: liked[form])
+    return best if liked[best] else "text"
 
 
 def _text(page: Page) -> str:
@@ -187,3 +194,12 @@ def _html(page: Page) -> str:
     )
     head += f"<style>{STYLE}</style>"
     return f'<!doctype html><html lang="en"><head>{head}</head><body>{"".join(parts)}</body></html>\n'
+
+
+JSON = re.compile(rb"application/(?:[a-z0-9.+-]+\+)?json")
+QUALITY = re.compile(rb"q=([01](?:\.[0-9]{0,3})?)")
+FORMS = {
+    "html": (b"text/html; charset=utf-8", _html),
+    "json": (b"application/json", _json),
+    "text": (b"text/plain; charset=utf-8", _text),
+}

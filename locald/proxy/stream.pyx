@@ -157,6 +157,9 @@ cdef class Stream:
         if not self._pending:
             self._shut()
 
+    def is_reading(self):
+        return self._reading
+
     def pause_reading(self):
         self._reading = False
         self._watch()

@@ -29,7 +29,7 @@ cdef class Upstream(Protocol):
     cdef Reader reader
     cdef Borrower borrower
     cdef bint tunnel, gone, paused
-    cdef double idle_until
+    cdef public double idle_until
     cdef Line line
     cdef Pool _pool
 

@@ -11,6 +11,7 @@ class DialError(Exception):
 class Upstream:
     target: Target | UnixTarget
     shown: str
+    idle_until: float
 
 class Line:
     at_work: int

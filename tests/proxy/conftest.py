@@ -6,10 +6,12 @@ import asyncio
 import contextlib
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
 
 import pytest
 import uvloop
+from talking import read_all, read_head
 
 from locald.proxy.limits import Limits
 from locald.proxy.routes import Route, Routes, Target
@@ -47,13 +49,17 @@ class Rig:
         await self._closing.wait()
         await self.proxy.close(1.0)
 
+    def run(self, function: Callable[[], Coroutine[Any, Any, object]]) -> object:
+        """Run a coroutine in the proxy's thread."""
+        return asyncio.run_coroutine_threadsafe(function(), self.loop).result(15)
+
     def call(self, function: Callable[[], object]) -> object:
         """Run a function in the proxy's thread."""
 
         async def run() -> object:
             return function()
 
-        return asyncio.run_coroutine_threadsafe(run(), self.loop).result(10)
+        return self.run(run)
 
     def wait(self, condition: Callable[[], object]) -> None:
         """Let the proxy's loop turn until the condition holds there."""
@@ -63,7 +69,7 @@ class Rig:
                 while not condition():
                     await asyncio.sleep(0)
 
-        asyncio.run_coroutine_threadsafe(run(), self.loop).result(15)
+        self.run(run)
 
     def close(self) -> None:
         if self.thread.is_alive():
@@ -74,10 +80,48 @@ class Rig:
         targets = tuple(Target(host, port) for port in ports)
         self.call(lambda: self.routes.add(Route(name, targets, "an app of the tests")))
 
-    def connect(self) -> socket.socket:
-        sock = socket.create_connection(("127.0.0.1", self.port), timeout=10)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    def pass_time(self, seconds: float, sweep: bool = True) -> None:
+        """Bring all deadlines so much nearer, and have the proxy look at them."""
+
+        def jump() -> None:
+            for client in self.proxy.clients:
+                if client.deadline:
+                    client.deadline = max(client.deadline - seconds, 0.001)  # 0 is none
+            for upstream in self.proxy.pool.open:
+                if upstream.idle_until:
+                    upstream.idle_until = max(upstream.idle_until - seconds, 0.001)
+            if sweep:
+                self.proxy._timer.cancel()
+                self.proxy._sweep()
+
+        self.call(jump)
+
+    def connect(self, buffer: int = 0) -> socket.socket:
+        """``buffer``: bytes that the kernel keeps on each side, or so; the rest is with us, or still with the sender."""
+        with contextlib.ExitStack() as stack:
+            sock = stack.enter_context(socket.socket())
+            if buffer:
+                for each in (sock, self.listener):  # an accepted socket has what the listener had
+                    each.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
+                    each.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+            sock.settimeout(10)
+            sock.connect(("127.0.0.1", self.port))
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            stack.pop_all()
         return sock
+
+    def fill(self, sock: socket.socket) -> int:
+        """Send until the proxy reads no more; how many bytes that were."""
+        sent, block = 0, bytes(1 << 16)
+        sock.setblocking(False)
+        full = False
+        while not full:
+            full = not self.call(lambda: all(client.transport.is_reading() for client in self.proxy.clients))
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    sent += sock.send(block)
+        sock.settimeout(10)
+        return sent
 
     def talk(self, data: bytes, end: bool = False) -> bytes:
         """Send, and read until the proxy closes; the request must ask for that, unless the stream ends there."""
@@ -124,25 +168,6 @@ class App:
         self._accepting.join(10)
         for thread in self._threads:
             thread.join(10)
-
-
-def read_all(sock: socket.socket) -> bytes:
-    parts = []
-    with contextlib.suppress(ConnectionResetError):
-        while data := sock.recv(1 << 16):
-            parts.append(data)
-    return b"".join(parts)
-
-
-def read_head(sock: socket.socket) -> bytes:
-    """One head, not a byte more."""
-    data = b""
-    while not data.endswith(b"\r\n\r\n"):
-        byte = sock.recv(1)
-        if not byte:
-            break
-        data += byte
-    return data
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 
 import pytest
@@ -80,3 +81,19 @@ def test_a_unix_socket_that_does_not_answer_is_named() -> None:
     page = bad_gateway(ROUTES[0], ["unix:/run/api.sock: no such file or directory"], False, 75.0)
     assert page.title == "api/v1 does not answer"
     assert page.facts == ("unix:/run/api.sock: no such file or directory", "It last answered 1 minute ago.")
+
+
+@pytest.mark.parametrize("host", ["<script>alert(1)</script>", "\"onmouseover='x'", "&lt;", "</title></h1>"])
+def test_a_host_is_escaped_whatever_the_parser_lets_through(host: str) -> None:
+    page = body(b"text/html", ROUTES, host)
+    assert host not in page
+    assert f"No app is named {html.escape(host)}" in page
+    assert json.loads(body(b"application/json", ROUTES, host))["error"] == f"No app is named {host}"
+
+
+def test_bytes_that_are_no_ascii_are_replaced() -> None:
+    table = Routes()
+    answer = render(not_found(b"\xff\xe2\x80\xaex", table, 80), request(b"text/html"), close=True)
+    head, _, page = answer.partition(b"\r\n\r\n")
+    assert b"\r\nContent-Length: %d\r\n" % len(page) in head
+    assert "No app is named \N{REPLACEMENT CHARACTER}" in page.decode()

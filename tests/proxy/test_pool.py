@@ -8,18 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from talking import OK, read_head, vanish
 
 from locald.proxy.limits import Limits
 
 FEW = pytest.mark.parametrize("rig", [Limits(upstream_max=3)], indirect=True)
-ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-
-
-def read_head(sock: socket.socket) -> bytes:
-    data = b""
-    while not data.endswith(b"\r\n\r\n") and (byte := sock.recv(1)):
-        data += byte
-    return data
 
 
 class Gate:
@@ -35,19 +28,13 @@ class Gate:
             with self.lock:
                 self.came.append(head.split()[1])
             assert self.go.acquire(timeout=10)
-            sock.sendall(ANSWER)
+            sock.sendall(OK)
 
 
 def ask(rig: Any, path: bytes) -> socket.socket:
     sock: socket.socket = rig.connect()
     sock.sendall(b"GET %b HTTP/1.1\r\nHost: app.localhost\r\n\r\n" % path)
     return sock
-
-
-def vanish(sock: socket.socket) -> None:
-    """Reset: a plain end could be a client that has only stopped sending."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-    sock.close()
 
 
 @FEW

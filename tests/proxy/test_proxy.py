@@ -11,50 +11,13 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from talking import END, GET, body_of, head_then, read_head, read_until
 from websockets.asyncio.client import connect as ws_connect
 from websockets.asyncio.server import serve as ws_serve
-
-GET = b"GET /path?q=1 HTTP/1.1\r\nHost: app.localhost\r\n"
-END = b"Connection: close\r\n\r\n"
-
-
-def head_then(answer: bytes) -> Callable[[socket.socket], None]:
-    """A handler that reads a head, answers with the bytes, and closes."""
-
-    def handle(sock: socket.socket) -> None:
-        recv_head(sock)
-        sock.sendall(answer)
-
-    return handle
-
-
-def recv_head(sock: socket.socket) -> bytes:
-    data = b""
-    while not data.endswith(b"\r\n\r\n"):
-        byte = sock.recv(1)
-        if not byte:
-            break
-        data += byte
-    return data
-
-
-def recv_until(sock: socket.socket, mark: bytes) -> bytes:
-    data = b""
-    while mark not in data:
-        piece = sock.recv(1 << 16)
-        assert piece, f"the connection ended after {data!r}"
-        data += piece
-    return data
-
-
-def body_of(answer: bytes) -> bytes:
-    return answer.partition(b"\r\n\r\n")[2]
-
 
 # What goes to the app
 
@@ -113,20 +76,20 @@ def test_errors_are_json_for_programs_and_html_for_browsers(rig: Any, recorder: 
 
 def test_keep_alive_uses_one_connection_to_the_app(rig: Any, app: Any) -> None:
     def handle(sock: socket.socket) -> None:
-        while recv_head(sock):
+        while read_head(sock):
             sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
     server = app(handle)
     with rig.connect() as sock:
         for _ in range(5):
             sock.sendall(GET + b"\r\n")
-            recv_until(sock, b"ok")
+            read_until(sock, b"ok")
     assert server.connections == 1
 
 
 def test_pipelined_requests_are_answered_in_order(rig: Any, app: Any) -> None:
     def handle(sock: socket.socket) -> None:
-        while head := recv_head(sock):
+        while head := read_head(sock):
             path = head.split()[1]
             sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(path), path))
 
@@ -143,9 +106,9 @@ def test_a_body_arrives_whole_with_length_and_with_chunks(rig: Any, app: Any) ->
     bodies: list[bytes] = []
 
     def handle(sock: socket.socket) -> None:
-        while head := recv_head(sock):
+        while head := read_head(sock):
             if b"Transfer-Encoding: chunked" in head:
-                raw = recv_until(sock, b"0\r\nT: 1\r\n\r\n")
+                raw = read_until(sock, b"0\r\nT: 1\r\n\r\n")
                 bodies.append(raw)
             else:
                 bodies.append(sock.recv(5, socket.MSG_WAITALL))
@@ -181,7 +144,7 @@ def test_a_response_keeps_its_body(rig: Any, app: Any, sent: bytes, expected: by
 
 def test_a_response_to_head_has_a_length_and_no_body(rig: Any, app: Any) -> None:
     def handle(sock: socket.socket) -> None:
-        while recv_head(sock):
+        while read_head(sock):
             sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")
 
     app(handle)
@@ -206,7 +169,7 @@ def test_interim_responses_are_passed_on(rig: Any, app: Any) -> None:
 
 def test_a_client_that_expects_100_gets_the_apps_own(rig: Any, app: Any) -> None:
     def handle(sock: socket.socket) -> None:
-        assert b"Expect: 100-continue" in recv_head(sock)
+        assert b"Expect: 100-continue" in read_head(sock)
         sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
         assert sock.recv(2, socket.MSG_WAITALL) == b"ok"
         sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
@@ -214,16 +177,16 @@ def test_a_client_that_expects_100_gets_the_apps_own(rig: Any, app: Any) -> None
     app(handle)
     with rig.connect() as sock:
         sock.sendall(b"POST / HTTP/1.1\r\nHost: app.localhost\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
-        assert recv_head(sock) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        assert read_head(sock) == b"HTTP/1.1 100 Continue\r\n\r\n"
         sock.sendall(b"ok")
-        assert recv_head(sock).startswith(b"HTTP/1.1 200 OK")
+        assert read_head(sock).startswith(b"HTTP/1.1 200 OK")
 
 
 def test_an_early_answer_to_an_upload_arrives(rig: Any, app: Any) -> None:
     app(head_then(b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno"))
     with rig.connect() as sock:
         sock.sendall(b"POST / HTTP/1.1\r\nHost: app.localhost\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 1000)
-        answer = recv_until(sock, b"no")
+        answer = read_until(sock, b"no")
         assert answer.startswith(b"HTTP/1.1 413")
         assert b"Connection: close" in answer
 
@@ -232,7 +195,7 @@ def test_an_event_leaves_while_the_stream_is_open(rig: Any, app: Any) -> None:
     go_on = threading.Event()
 
     def handle(sock: socket.socket) -> None:
-        recv_head(sock)
+        read_head(sock)
         sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n")
         assert go_on.wait(10)
         sock.sendall(b"data: 2\n\n")
@@ -240,9 +203,9 @@ def test_an_event_leaves_while_the_stream_is_open(rig: Any, app: Any) -> None:
     app(handle)
     with rig.connect() as sock:
         sock.sendall(GET + b"\r\n")
-        assert b"data: 1\n\n" in recv_until(sock, b"data: 1\n\n")
+        assert b"data: 1\n\n" in read_until(sock, b"data: 1\n\n")
         go_on.set()
-        recv_until(sock, b"data: 2\n\n")
+        read_until(sock, b"data: 2\n\n")
 
 
 # What may go wrong
@@ -295,34 +258,34 @@ def test_bytes_that_nobody_asked_for_are_never_an_answer(rig: Any, app: Any) -> 
     first = threading.Event()
 
     def handle(sock: socket.socket) -> None:
-        recv_head(sock)
+        read_head(sock)
         extra = b"" if first.is_set() else b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
         first.set()
         sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood" + extra)
-        recv_head(sock)
+        read_head(sock)
 
     app(handle)
     with rig.connect() as sock:
         for _ in range(2):
             sock.sendall(GET + b"\r\n")
-            assert b"evil" not in recv_until(sock, b"good")
+            assert b"evil" not in read_until(sock, b"good")
 
 
 def test_a_get_is_said_again_when_a_kept_connection_was_closed(rig: Any, app: Any) -> None:
     asked = threading.Semaphore(0)
 
     def handle(sock: socket.socket) -> None:
-        recv_head(sock)
+        read_head(sock)
         sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
         if server.connections == 1:
-            recv_head(sock)  # the second request comes here, and gets no answer
+            read_head(sock)  # the second request comes here, and gets no answer
             asked.release()
 
     server = app(handle)
     with rig.connect() as sock:
         for _ in range(2):
             sock.sendall(GET + b"\r\n")
-            assert recv_until(sock, b"ok").startswith(b"HTTP/1.1 200")
+            assert read_until(sock, b"ok").startswith(b"HTTP/1.1 200")
     assert asked.acquire(timeout=10)
     assert server.connections == 2
 
@@ -331,7 +294,7 @@ def test_a_post_is_never_said_twice(rig: Any, app: Any) -> None:
     seen: list[bytes] = []
 
     def handle(sock: socket.socket) -> None:
-        seen.append(recv_head(sock))
+        seen.append(read_head(sock))
 
     app(handle)
     answer = rig.talk(b"POST / HTTP/1.1\r\nHost: app.localhost\r\nContent-Length: 0\r\n" + END)
@@ -359,7 +322,7 @@ def test_a_client_that_goes_away_ends_the_work_for_it(rig: Any, app: Any) -> Non
     asked, gone = threading.Event(), threading.Event()
 
     def handle(sock: socket.socket) -> None:
-        recv_head(sock)
+        read_head(sock)
         asked.set()
         try:
             assert sock.recv(1) == b""
@@ -381,7 +344,7 @@ def test_a_client_that_has_only_stopped_sending_gets_its_answer(rig: Any, app: A
     with rig.connect() as sock:
         sock.sendall(GET + b"\r\n")
         sock.shutdown(socket.SHUT_WR)
-        assert recv_until(sock, b"ok").startswith(b"HTTP/1.1 200")
+        assert read_until(sock, b"ok").startswith(b"HTTP/1.1 200")
 
 
 @pytest.mark.parametrize("upload", [False, True])
@@ -405,7 +368,7 @@ def test_a_slow_reader_is_waited_for_and_nothing_piles_up(rig: Any, app: Any, up
         stalled.set()
 
     def handle(sock: socket.socket) -> None:
-        recv_head(sock)
+        read_head(sock)
         if upload:
             assert stalled.wait(30)
             go_on.set()
@@ -424,14 +387,14 @@ def test_a_slow_reader_is_waited_for_and_nothing_piles_up(rig: Any, app: Any, up
             sock.sendall(b"POST / HTTP/1.1\r\nHost: app.localhost\r\nContent-Length: %d\r\n\r\n" % size)
             send_until_stalled(sock)
             sock.settimeout(30)
-            assert recv_until(sock, b"\r\n\r\n1").startswith(b"HTTP/1.1 200")
+            assert read_until(sock, b"\r\n\r\n1").startswith(b"HTTP/1.1 200")
         else:
             sock.sendall(GET + b"\r\n")
             assert stalled.wait(30)
             # The kernel's own buffers take some megabytes; ours hold a quarter of one on each side.
             assert sent < 24 << 20
             go_on.set()
-            recv_head(sock)
+            read_head(sock)
             left = size
             while left and (data := sock.recv(1 << 20)):
                 left -= len(data)
@@ -470,23 +433,23 @@ def test_a_tunnel_passes_what_came_early_and_each_end_of_stream(rig: Any, app: A
     accept = base64.b64encode(hashlib.sha1(b"dGhlIHNhbXBsZSBub25jZQ==258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
 
     def handle(sock: socket.socket) -> None:
-        assert b"Connection: Upgrade\r\nUpgrade: websocket\r\n" in recv_head(sock)
+        assert b"Connection: Upgrade\r\nUpgrade: websocket\r\n" in read_head(sock)
         sock.sendall(
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\nearly from the app"
         )
-        assert recv_until(sock, b"early from the client") == b"early from the client"
+        assert read_until(sock, b"early from the client") == b"early from the client"
         assert sock.recv(1) == b""
         sock.sendall(b"after the client's end")
 
     app(handle)
     with rig.connect() as sock:
         sock.sendall(GET + UPGRADE + b"\r\nearly from the client")
-        answer = recv_until(sock, b"early from the app")
+        answer = read_until(sock, b"early from the app")
         assert answer.startswith(b"HTTP/1.1 101 Switching Protocols\r\n")
         assert b"Connection: Upgrade\r\nUpgrade: websocket\r\n" in answer
         sock.shutdown(socket.SHUT_WR)
-        recv_until(sock, b"after the client's end")
+        read_until(sock, b"after the client's end")
         assert sock.recv(1) == b""
         # Both have ended, so both connections are closed, though nobody has closed this one here.
         rig.wait(lambda: not rig.proxy.clients and not rig.proxy.pool.open)
@@ -510,7 +473,7 @@ def test_closing_lets_a_request_finish_and_leaves_no_descriptor(rig: Any, app: A
     asked, go_on = threading.Event(), threading.Event()
 
     def handle(sock: socket.socket) -> None:
-        recv_head(sock)
+        read_head(sock)
         asked.set()
         assert go_on.wait(10)
         sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
@@ -524,7 +487,7 @@ def test_closing_lets_a_request_finish_and_leaves_no_descriptor(rig: Any, app: A
         closing.start()
         assert idle.recv(1) == b""  # it had nothing under way
         go_on.set()
-        assert recv_until(sock, b"ok").startswith(b"HTTP/1.1 200")
+        assert read_until(sock, b"ok").startswith(b"HTTP/1.1 200")
         assert sock.recv(1) == b""
         closing.join(10)
     idle.close()

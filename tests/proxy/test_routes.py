@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from talking import read_until
 
 from locald.errors import LocaldError, NameTaken
 from locald.proxy import routes as module
@@ -360,15 +361,6 @@ def stream(go_on: threading.Event, word: bytes) -> Callable[[Any], None]:
             sock.sendall(b"%x\r\n%b\r\n0\r\n\r\n" % (len(word), word))
 
     return handle
-
-
-def read_until(sock: Any, mark: bytes) -> bytes:
-    data = b""
-    while mark not in data:
-        piece = sock.recv(1 << 16)
-        assert piece, f"the connection ended after {data!r}"
-        data += piece
-    return data
 
 
 @pytest.mark.parametrize("replaced", [False, True])
