@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 
 NODE_MODULES = Path(__file__).resolve().parents[2] / "build/node/node_modules"
-ENVIRON = {"PATH": os.environ["PATH"], "HOME": "/", "LANG": "C.UTF-8", "NODE_PATH": str(NODE_MODULES)}
-PORT = r"(?:port |127\.0\.0\.1:)(\d+)"
+ENVIRON = {
+    "PATH": os.environ["PATH"], "HOME": "/", "LANG": "C.UTF-8", "NODE_PATH": str(NODE_MODULES), "PYTHONDONTWRITEBYTECODE": "1",
+}  # fmt: skip
+PORT = r"^(?!locald:).*(?:port |127\.0\.0\.1:)(\d+)"  # `locald run` says the port before its command has it
 
 
 def need(*tools: str) -> str:
@@ -71,11 +73,9 @@ class Program:
 
     def stop(self) -> None:
         """End it, if it has not ended by itself."""
-        self.process.kill()
-        self.process.wait(30)
-        self._reader.join(30)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
+        with self.process:
+            self.process.kill()
+            self._reader.join(30)
 
 
 def start(*command: Any, ready: str = PORT, **how: Any) -> Program:

@@ -123,8 +123,8 @@ class User:
 
     def put_away(self) -> None:
         for process in self.started:
-            process.kill()
-            process.communicate()
+            with process:
+                process.kill()
         for process in self.processes():
             process.kill()
         wait_for(lambda: not self.processes())

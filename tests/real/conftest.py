@@ -9,9 +9,10 @@ from typing import Any
 
 import programs
 import pytest
+from chromium import Page, browse
 from programs import Program
 from rig import Rig, rig
-from users import alice, installed, make_user
+from users import User, alice, installed, make_user
 
 __all__ = ["alice", "installed", "make_user", "rig"]
 
@@ -34,18 +35,20 @@ def serve() -> Iterator[Callable[..., Program]]:
 
 
 @pytest.fixture(scope="session", params=MIRRORS)
-def mirror(serve: Callable[..., Program], request: pytest.FixtureRequest) -> Program:
-    """A server that tells what reached it: apps/mirror.py says how."""
-    return serve(*mirror_command(request.param, "0"), cwd=APPS)
-
-
-def mirror_command(kind: str, port: str) -> list[str]:
-    if kind == "express":
-        return [programs.need_node(), str(APPS / "mirror.js"), port]
-    return [
+def mirror_command(request: pytest.FixtureRequest) -> Callable[[str], list[str]]:
+    """mirror_command(port): a server that tells what reached it; apps/mirror.py says how."""
+    if request.param == "express":
+        return lambda port: [programs.need_node(), str(APPS / "mirror.js"), port]
+    http = request.param.split()[1]
+    return lambda port: [
         sys.executable, "-m", "uvicorn", "mirror:app", "--app-dir", str(APPS), "--port", port, "--no-access-log",
-        "--http", kind.split()[1], "--ws", "websockets-sansio",
+        "--http", http, "--ws", "websockets-sansio",
     ]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def mirror(serve: Callable[..., Program], mirror_command: Callable[[str], list[str]]) -> Program:
+    return serve(*mirror_command("0"))
 
 
 @pytest.fixture
@@ -53,3 +56,27 @@ def url(rig: Rig, mirror: Program) -> str:
     """The mirror, by its name; curl and browsers find that by themselves."""
     rig.route("mirror", mirror.port)
     return f"http://mirror.localhost:{rig.port}"
+
+
+@pytest.fixture
+def web(alice: User) -> Iterator[Callable[..., Program]]:
+    """web(command, ...): under `locald run` of an ordinary user's, as http://web.localhost/."""
+    started: list[Program] = []
+
+    def start(*command: str, ready: str = programs.PORT, **how: Any) -> Program:
+        environ = programs.ENVIRON | alice.environ | {"PATH": f"{alice.environ['PATH']}:{programs.ENVIRON['PATH']}"}
+        process = alice.start("locald", "run", "--name", "web", "--", *command, env=environ, **how)
+        started.append(Program(process, ready))
+        return started[-1]
+
+    yield start
+    for program in started:
+        program.stop()
+
+
+@pytest.fixture
+def page(alice: User) -> Iterator[Page]:
+    """A tab of a browser of that user's.  An error in its console fails the test."""
+    with browse(alice) as page:
+        yield page
+        assert page.errors == []
