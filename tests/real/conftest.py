@@ -12,7 +12,7 @@ import pytest
 from chromium import Page, browse
 from programs import Program
 from rig import Rig, rig
-from users import User, alice, installed, make_user
+from users import BIN, User, alice, installed, make_user
 
 __all__ = ["alice", "installed", "make_user", "rig"]
 
@@ -64,7 +64,7 @@ def web(alice: User) -> Iterator[Callable[..., Program]]:
     started: list[Program] = []
 
     def start(*command: str, ready: str = programs.PORT, **how: Any) -> Program:
-        environ = programs.ENVIRON | alice.environ | {"PATH": f"{alice.environ['PATH']}:{programs.ENVIRON['PATH']}"}
+        environ = programs.ENVIRON | alice.environ | {"PATH": f"{BIN}:{programs.ENVIRON['PATH']}"}
         process = alice.start("locald", "run", "--name", "web", "--", *command, env=environ, **how)
         started.append(Program(process, ready))
         return started[-1]
