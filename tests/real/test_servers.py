@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from programs import Program, need_node
+from programs import Program, need, need_node, run
 from rig import Rig, read_all, read_head
 
 APPS = Path(__file__).parent / "apps"
@@ -98,6 +98,17 @@ def test_express_has_a_file_by_its_tag_and_by_its_ranges(client: Any, express: P
     assert part.headers["content-range"] == f"bytes 1000-2999/{len(FILE)}"
     assert asking.get("/files/file.bin", headers={"Range": "bytes=-5"}).content == FILE[-5:]
     assert asking.get("/files/file.bin", headers={"Range": "bytes=9999999-"}).status_code == 416
+
+
+def test_curl_goes_on_with_a_download_where_it_was_cut(rig: Rig, express: Program, tmp_path: Path) -> None:
+    rig.route("app", express.port)
+    half = tmp_path / "half"
+    half.write_bytes(FILE[:1_000_000])
+    url = f"http://app.localhost:{rig.port}/files/file.bin"
+    run(need("curl"), "--noproxy", "*", "-fsS", "-C", "-", "-o", half, url)
+    assert half.read_bytes() == FILE
+    run(need("curl"), "--noproxy", "*", "-fsS", "-r", "5-9", "-o", half, url)
+    assert half.read_bytes() == FILE[5:10]
 
 
 def test_express_hints_before_it_answers(rig: Rig, express: Program) -> None:
