@@ -29,6 +29,7 @@ def test_a_page_does_with_its_server_all_that_pages_do(
         "code": 4002, "reason": "as asked",
     }  # fmt: skip
     assert page.evaluate("abort('/forever', 'fetch')") == 200
+    assert page.evaluate("abort('/events', 'quiet')") == 200
 
 
 def test_a_page_of_many_files_from_python(page: Page, web: Callable[..., Program], alice: Any) -> None:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from programs import need_node, run
 
 CLIENTS = Path(__file__).parent / "clients"
@@ -29,5 +30,7 @@ def test_fetch_with_a_stream_for_its_body(url: str) -> None:
     assert node("undici.js", url, "upload") == {"method": "POST", "length": 5_000_000, "coding": "chunked"}
 
 
-def test_an_abort_ends_the_servers_work(url: str) -> None:
-    assert node("undici.js", url, "abort", "forever") == {"status": 200}
+@pytest.mark.parametrize("path", ["forever", "events"])
+def test_an_abort_ends_the_servers_work(url: str, path: str) -> None:
+    """That of a server which sends all the time, and of one which is quiet."""
+    assert node("undici.js", url, "abort", path) == {"status": 200}
