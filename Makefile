@@ -44,7 +44,7 @@ prove: ## prove that no input of those parts leads to undefined behaviour (Frama
 	@sh fuzz/prove/run.sh
 
 corpus: $(VENV)/test ## the corpus of bad requests through nginx and HAProxy too; writes docs/corpus.md
-	@PYTHONPATH=tests/lib:tests/proxy $(PY) -P -B tests/proxy/compare.py
+	@PYTHONPATH=tests/lib $(PY) -P -B tests/proxy/compare.py
 
 bench: $(VENV)/bench ## measure beside the peers that are installed
 	sh bench/run.sh

@@ -12,7 +12,7 @@ import pure
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PRIVILEGED = ("tests/root/", "tests/e2e/")
+PRIVILEGED = ("tests/root/", "tests/e2e/", "tests/real/test_browser.py", "tests/real/test_vite.py")
 
 
 def pytest_configure() -> None:

@@ -6,6 +6,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 sh tests/venv.sh build/venv test
+sh tests/node.sh
 export PYTHONDONTWRITEBYTECODE=1 ZIG_GLOBAL_CACHE_DIR="${ZIG_GLOBAL_CACHE_DIR:-$PWD/build/zig}"
 set -- "$PWD/build/venv/bin/python" -P -m pytest "$@"
 if [ "$(id -u)" = 0 ] || { command -v unshare >/dev/null && sudo -n true 2>/dev/null; }; then

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+from programs import need
 from pure import parse as parse_request
 
 from locald.errors import Exit
@@ -23,15 +22,6 @@ PAGES = ("locald-shim.8", "locald-setup.8")
 @pytest.fixture(scope="module")
 def man(root: Path) -> Path:
     return root / "docs/man"
-
-
-def need(tool: str) -> str:
-    found = shutil.which(tool)
-    if not found:
-        if os.environ.get("CI"):
-            pytest.fail(f"in CI nothing is skipped: apt install {tool}")
-        pytest.skip(f"{tool} is not installed")
-    return found
 
 
 @pytest.mark.parametrize("page", PAGES)

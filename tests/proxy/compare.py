@@ -20,9 +20,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import conftest
 import corpus
 from recording import Recorder
+from rig import App, Rig
 
 ROOT = Path(__file__).resolve().parents[2]
 NGINX = """
@@ -151,9 +151,9 @@ def main() -> None:
     if missing:
         raise SystemExit(f"not installed: {', '.join(missing)}\n\nhint: apt-get install nginx-light haproxy")
     cases = [case for case in corpus.load() if case.group != "responses"]
-    recorder, rig = Recorder(), conftest.Rig()
+    recorder, rig = Recorder(), Rig()
     columns: dict[str, Kinds] = {}
-    server = conftest.App(recorder.handle)
+    server = App(recorder.handle)
     rig.route("app", server.port)
     try:
         columns["locald"] = measure(rig.port, cases, recorder)

@@ -99,6 +99,29 @@ def test_a_client_that_goes_while_it_is_served_makes_room(rig: Any, app: Callabl
 
 
 @FEW
+def test_streams_that_were_left_make_room(rig: Any, app: Callable[..., Any]) -> None:
+    """A page that is loaded anew leaves its EventSource: without that, the route would be full after some reloads."""
+
+    def handle(sock: socket.socket) -> None:
+        while head := read_head(sock):
+            if head.startswith(b"GET /events "):
+                sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n")
+                sock.recv(1)
+                return
+            sock.sendall(ANSWER)
+
+    app(handle)
+    for _ in range(3):
+        with ask(rig, b"/events") as client:
+            data = b""
+            while not data.endswith(b"data: 1\n\n\r\n"):  # all of it: what is not read would make a reset of the close
+                data += client.recv(1 << 16)
+    with ask(rig, b"/page") as client:
+        client.settimeout(9)
+        assert read_head(client).startswith(b"HTTP/1.1 200")
+
+
+@FEW
 def test_a_line_before_an_app_that_is_not_there_moves_on(rig: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]

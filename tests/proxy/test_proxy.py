@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import json
 import os
@@ -337,6 +338,24 @@ def test_a_client_that_goes_away_ends_the_work_for_it(rig: Any, app: Any) -> Non
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # close() resets
     sock.close()
     assert gone.wait(10)
+
+
+def test_a_client_that_closes_a_quiet_stream_ends_the_work_for_it(rig: Any, app: Any) -> None:
+    """As browsers, curl, Node and httpx do it: an orderly end, and no reset until something is sent to them."""
+    gone = threading.Event()
+
+    def handle(sock: socket.socket) -> None:
+        recv_head(sock)
+        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n")
+        with contextlib.suppress(ConnectionResetError):
+            assert sock.recv(1) == b""
+        gone.set()
+
+    app(handle)
+    with rig.connect() as sock:
+        sock.sendall(GET + b"\r\n")
+        recv_until(sock, b"data: 1\n\n\r\n")
+    assert gone.wait(9)
 
 
 def test_a_client_that_has_only_stopped_sending_gets_its_answer(rig: Any, app: Any) -> None:
