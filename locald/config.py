@@ -44,6 +44,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     idle_s: Seconds = None
     linger_s: Seconds = None
     linger_bytes: Bytes = None
+    half_closed_s: Seconds = None
     dial_s: Seconds = None
     pool_idle_s: Seconds = None
     pool_max: Count = None

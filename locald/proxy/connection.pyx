@@ -107,7 +107,13 @@ cdef class Client(Protocol):
             return True
         if self.mode == HTTP:
             self.pump()
-        return self.mode == HTTP  # a client that has only stopped sending still gets its answers
+        if self.mode == HTTP and self.exchange is not None:
+            # A client that has only stopped sending still gets its answers.  Most that send this have gone, and TCP
+            # tells us no more until something is written: so not for ever, and not a stream, which may stay silent.
+            if self.exchange.is_event_stream():
+                return False
+            self.be_patient()
+        return self.mode == HTTP
 
     cpdef connection_lost(self, error):
         self.proxy.forget(self)
@@ -263,6 +269,10 @@ cdef class Client(Protocol):
         """The proxy stops: go now if nothing is under way, else after the response."""
         if self.exchange is None:
             self._close()
+
+    cdef be_patient(self):
+        """With a client of which we do not know whether it is still there."""
+        self.deadline = now() + <double> self.limits.half_closed_s
 
     cdef set_paused(self, bint paused):
         """Stop reading, or go on."""
@@ -427,7 +437,16 @@ cdef class Exchange(Borrower):
     cdef _flush(self):
         if self._out:
             out, self._out = self._out, []
+            if self.client._half_closed:
+                self.client.be_patient()
             self.client.transport.write(out[0] if len(out) == 1 else b"".join(out))
+
+    cdef bint is_event_stream(self):
+        """Whether the response is one that has no end; who reads it has no reason to stop sending and go on reading."""
+        return self.answered and self._response is not None and any(
+            [name.lower() == b"content-type" and value.lower().startswith(b"text/event-stream")
+             for name, value in self._response.fields]
+        )
 
     cdef _finish(self):
         cdef Upstream upstream = self.upstream

@@ -15,6 +15,7 @@ class Limits:
     idle_s: float = 75.0  # a client's connection between requests: nginx's keepalive_timeout
     linger_s: float = 2.0  # to let a client read our answer before its unread bytes reset it: nginx waits 5
     linger_bytes: int = 1 << 20  # that are read and thrown away meanwhile
+    half_closed_s: float = 10.0  # of silence towards a client that has sent its end: nginx lets it go at once
     dial_s: float = 5.0  # to connect to one address; loopback answers in microseconds or never
     pool_idle_s: float = 4.0  # an upstream connection kept for reuse: under the 5 of Node and uvicorn
     pool_max: int = 32  # idle connections kept for one upstream

@@ -108,7 +108,7 @@ def test_streams_that_were_left_make_room(rig: Any, app: Callable[..., Any]) -> 
                 sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n")
                 sock.recv(1)
                 return
-            sock.sendall(ANSWER)
+            sock.sendall(OK)
 
     app(handle)
     for _ in range(3):

@@ -345,7 +345,7 @@ def test_a_client_that_closes_a_quiet_stream_ends_the_work_for_it(rig: Any, app:
     gone = threading.Event()
 
     def handle(sock: socket.socket) -> None:
-        recv_head(sock)
+        read_head(sock)
         sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n")
         with contextlib.suppress(ConnectionResetError):
             assert sock.recv(1) == b""
@@ -354,7 +354,7 @@ def test_a_client_that_closes_a_quiet_stream_ends_the_work_for_it(rig: Any, app:
     app(handle)
     with rig.connect() as sock:
         sock.sendall(GET + b"\r\n")
-        recv_until(sock, b"data: 1\n\n\r\n")
+        read_until(sock, b"data: 1\n\n\r\n")
     assert gone.wait(9)
 
 
