@@ -40,6 +40,7 @@ Bytes = Annotated[int, msgspec.Meta(ge=4096, le=1 << 30)] | None
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The limits that the file names; None leaves the proxy's own, which proxy/limits.py has with their reasons."""
 
+    clients_max: Count = None
     head_s: Seconds = None
     idle_s: Seconds = None
     linger_s: Seconds = None

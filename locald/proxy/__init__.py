@@ -1,6 +1,7 @@
 """The reverse proxy, along the way a byte travels.
 
-server      listeners, the one timer, the drain
+server      the one timer, the drain
+door        listeners, who may come in, who leaves for whom
 connection  one client connection: requests in, responses out, with back-pressure; tunnels
 http1       bytes <-> events, a thin skin over csrc/http1.c  [pure]
 headers     which fields go on, and which are ours           [pure]

@@ -11,6 +11,7 @@ __all__ = ["Limits"]
 class Limits:
     """Seconds, bytes and counts."""
 
+    clients_max: int = 0  # connected; 0: as many as there are descriptors for (door.py), like HAProxy's maxconn
     head_s: float = 10.0  # to send a head, from its first byte or from the connection; nginx waits 60
     idle_s: float = 75.0  # a client's connection between requests: nginx's keepalive_timeout
     linger_s: float = 2.0  # to let a client read our answer before its unread bytes reset it: nginx waits 5

@@ -1,4 +1,4 @@
-"""The proxy as a whole: its listeners, its one timer, and its end."""
+"""The proxy as a whole: its door, its one timer, and its end."""
 
 from __future__ import annotations
 
@@ -7,17 +7,21 @@ import logging
 import socket
 
 from locald.proxy.connection import Client
+from locald.proxy.door import Door
 from locald.proxy.limits import Limits
 from locald.proxy.routes import Routes
 from locald.proxy.upstream import Pool
 
 __all__ = ["Proxy"]
 
-BACKLOG = 4096  # asyncio would set the listener's own back to 100
+EACH_TURN = 64  # deadlines that are acted on before the loop turns: with a page for each, 3 ms
 
 
 class Proxy:
-    """Serves ``routes`` on the listeners it is given.  ``port`` is the one that URLs show."""
+    """Serves ``routes`` on the listeners it is given.  ``port`` is the one that URLs show.
+
+    ``draining``: no client's connection is kept after its response.
+    """
 
     def __init__(
         self,
@@ -36,7 +40,7 @@ class Proxy:
         self.loop = asyncio.get_running_loop()
         self.now = self.loop.time
         self._log = logger or logging.getLogger(__name__)
-        self._servers: list[asyncio.Server] = []
+        self.door = Door(self, self._log)
         self._empty = asyncio.Event()
         self._timer = self.loop.call_later(self.limits.sweep_s, self._sweep)
 
@@ -47,14 +51,12 @@ class Proxy:
 
     async def serve(self, sock: socket.socket) -> None:
         """Accept on a listening socket, which is ours from now on."""
-        server = await self.loop.create_server(lambda: Client(self), sock=sock, backlog=BACKLOG)
-        self._servers.append(server)
+        self.door.listen(sock)
 
     async def close(self, grace: float = 5.0) -> None:
         """Stop accepting, let open requests finish for ``grace`` seconds, then cut what is left."""
+        await self.door.close()
         self.draining = True
-        for server in self._servers:
-            server.close()
         for client in list(self.clients):
             client.drain()
         if not await self._wait_until_empty(grace):
@@ -68,6 +70,7 @@ class Proxy:
 
     def forget(self, client: Client) -> None:
         self.clients.discard(client)
+        self.door.left(client)
         if not self.clients:
             self._empty.set()
 
@@ -83,7 +86,20 @@ class Proxy:
     def _sweep(self) -> None:
         """One timer for all: a timer for each request would cost more than the request."""
         now = self.now()
-        for client in [each for each in self.clients if 0 < each.deadline <= now]:
-            client.expire()
+        self._expire([client for client in self.clients if 0 < client.deadline <= now], now)
         self.pool.sweep(now)
+        self.door.tick()
         self._timer = self.loop.call_later(self.limits.sweep_s, self._sweep)
+
+    def _expire(self, late: list[Client], now: float) -> None:
+        """End them, a few in each turn of the loop: ten thousand at once would keep everyone else waiting."""
+        for client in late[-EACH_TURN:]:
+            if client not in self.clients or not 0 < client.deadline <= now:
+                continue  # gone, or at work again
+            if client.transport.is_closing():
+                client.transport.abort()  # it was told to go, and does not read the last we said
+            else:
+                client.expire()
+        del late[-EACH_TURN:]
+        if late:
+            self.loop.call_soon(self._expire, late, now)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import uvloop
+from wire import read_all, read_head
 
 from locald.proxy.limits import Limits
 from locald.proxy.routes import Route, Routes, Target
@@ -124,25 +125,6 @@ class App:
         self._accepting.join(10)
         for thread in self._threads:
             thread.join(10)
-
-
-def read_all(sock: socket.socket) -> bytes:
-    parts = []
-    with contextlib.suppress(ConnectionResetError):
-        while data := sock.recv(1 << 16):
-            parts.append(data)
-    return b"".join(parts)
-
-
-def read_head(sock: socket.socket) -> bytes:
-    """One head, not a byte more."""
-    data = b""
-    while not data.endswith(b"\r\n\r\n"):
-        byte = sock.recv(1)
-        if not byte:
-            break
-        data += byte
-    return data
 
 
 @pytest.fixture
