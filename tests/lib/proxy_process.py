@@ -37,6 +37,7 @@ class ProxyProcess:
         )
         self.pid = self._process.pid
         self.port: int = self._read()["port"]
+        self.at_start = self.memory() if sys.platform == "linux" else 0
 
     def _read(self) -> dict[str, Any]:
         assert self._process.stdout is not None
