@@ -43,7 +43,9 @@ class Door:
     def __init__(self, proxy: Proxy, logger: logging.Logger) -> None:
         self.most = proxy.limits.clients_max or affordable()
         if self.most > affordable():
-            logger.warning("clients_max is %d, and the descriptors suffice for %d", self.most, affordable())
+            logger.warning(
+                "clients_max is %d: with an app for each the descriptors suffice for %d", self.most, affordable()
+            )
         self._proxy = proxy
         self._log = logger
         self._listeners: list[socket.socket] = []
