@@ -36,6 +36,7 @@ class Proxy:
         self.port = port
         self.pool = Pool(self.limits)
         self.clients: set[Client] = set()
+        self._unsent: dict[Client, int] = {}  # by those whose deadline has passed
         self.draining = False
         self.loop = asyncio.get_running_loop()
         self.now = self.loop.time
@@ -70,6 +71,7 @@ class Proxy:
 
     def forget(self, client: Client) -> None:
         self.clients.discard(client)
+        self._unsent.pop(client, None)
         self.door.left(client)
         if not self.clients:
             self._empty.set()
@@ -94,12 +96,18 @@ class Proxy:
     def _expire(self, late: list[Client], now: float) -> None:
         """End them, a few in each turn of the loop: ten thousand at once would keep everyone else waiting."""
         for client in late[-EACH_TURN:]:
-            if client not in self.clients or not 0 < client.deadline <= now:
-                continue  # gone, or at work again
-            if client.transport.is_closing():
-                client.transport.abort()  # it was told to go, and does not read the last we said
-            else:
-                client.expire()
+            if client in self.clients and 0 < client.deadline <= now:  # else it is gone, or at work again
+                self._end(client)
         del late[-EACH_TURN:]
         if late:
             self.loop.call_soon(self._expire, late, now)
+
+    def _end(self, client: Client) -> None:
+        """Close, which waits until all is sent: if then the client takes nothing for as long as it may be idle, cut."""
+        if not client.transport.is_closing():
+            client.expire()
+        elif self._unsent.get(client) == client.transport.get_write_buffer_size():
+            client.transport.abort()
+        self._unsent[client] = client.transport.get_write_buffer_size()
+        if self._unsent[client]:
+            client.deadline = self.now() + self.limits.idle_s
