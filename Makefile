@@ -6,10 +6,10 @@ PY := $(VENV)/bin/python
 # zig compiles musl once, and not for each test run: those have a home in memory.
 export ZIG_GLOBAL_CACHE_DIR := $(CURDIR)/build/zig
 
-.PHONY: help demo test check cross attack mutants coverage fuzz prove corpus bench clean
+.PHONY: help demo test check cross attack mutants coverage fuzz prove corpus endurance bench clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## set up, run a small app at http://demo.localhost/, and show who runs as what
 	@sh tests/demo/demo.sh
@@ -45,6 +45,9 @@ prove: ## prove that no input of those parts leads to undefined behaviour (Frama
 
 corpus: $(VENV)/test ## the corpus of bad requests through nginx and HAProxy too; writes docs/corpus.md
 	@PYTHONPATH=tests/lib $(PY) -P -B tests/proxy/compare.py
+
+endurance: $(VENV)/test ## 10 GB bodies both ways through the proxy, whose memory must stay where it was (some minutes)
+	@sh tests/inside.sh env LOCALD_ENDURANCE_GB=10 $(CURDIR)/$(PY) -P -m pytest -q -s tests/proxy/test_endurance.py
 
 bench: $(VENV)/bench ## measure beside the peers that are installed
 	sh bench/run.sh

@@ -106,9 +106,9 @@ static int check_first_byte(enum http1_role role, const unsigned char *buf, size
 
 /* Finds the empty line that ends a head, one line at a time, so that a lone LF is refused as soon as it is seen: whoever
  * takes it for the end of a line splits the message in another place. */
-static long find_end(enum http1_role role, const unsigned char *buf, size_t size, struct http1_scan *scan)
+static long find_end(enum http1_role role, size_t most, const unsigned char *buf, size_t size, struct http1_scan *scan)
 {
-    size_t limit = size < HTTP1_HEAD_MAX ? size : HTTP1_HEAD_MAX;
+    size_t limit = size < most ? size : most;
 
     while (scan->seen < limit) {
         const unsigned char *feed = memchr(buf + scan->seen, '\n', limit - scan->seen);
@@ -123,7 +123,7 @@ static long find_end(enum http1_role role, const unsigned char *buf, size_t size
             return (long)at + 1;
         scan->seen = scan->line = at + 1;
     }
-    if (size < HTTP1_HEAD_MAX)
+    if (size < most)
         return 0;
     return role == HTTP1_REQUEST && scan->line <= 2 ? HTTP1_TARGET_TOO_LONG : HTTP1_HEAD_TOO_LARGE;
 }
@@ -150,11 +150,11 @@ static int is_host(const unsigned char *text, size_t size)
 }
 
 /* origin-form, absolute-form or asterisk-form; the authority of an absolute one replaces Host (RFC 9112 3.2.2). */
-static int parse_target(const unsigned char *buf, size_t at, size_t size, struct http1_head *head)
+static int parse_target(const unsigned char *buf, size_t at, size_t size, size_t most, struct http1_head *head)
 {
     size_t end = at + size, start = 0;
 
-    if (size > HTTP1_TARGET_MAX)
+    if (size > most)
         return HTTP1_TARGET_TOO_LONG;
     for (size_t i = at; i < end; i++)
         if (buf[i] <= ' ' || buf[i] >= 0x7f || buf[i] == '#')
@@ -192,7 +192,7 @@ static int parse_version(const unsigned char *text, size_t size, int *minor)
     return 0;
 }
 
-static int parse_request_line(const unsigned char *buf, size_t at, size_t end, struct http1_head *head)
+static int parse_request_line(const unsigned char *buf, size_t at, size_t end, size_t most, struct http1_head *head)
 {
     const unsigned char *first = memchr(buf + at, ' ', end - at);
     if (!first)
@@ -204,9 +204,9 @@ static int parse_request_line(const unsigned char *buf, size_t at, size_t end, s
     size_t target = method_end + 1;
     const unsigned char *second = memchr(buf + target, ' ', end - target);
     if (!second)
-        return end - target > HTTP1_TARGET_MAX ? HTTP1_TARGET_TOO_LONG : HTTP1_BAD_START;
+        return end - target > most ? HTTP1_TARGET_TOO_LONG : HTTP1_BAD_START;
     size_t version = (size_t)(second - buf) + 1;
-    int error = parse_target(buf, target, version - 1 - target, head);
+    int error = parse_target(buf, target, version - 1 - target, most, head);
     return error ? error : parse_version(buf + version, end - version, &head->minor);
 }
 
@@ -230,14 +230,14 @@ static int parse_status_line(const unsigned char *buf, size_t at, size_t end, st
     return 0;
 }
 
-static int parse_field(const unsigned char *buf, size_t at, size_t end, struct http1_head *head)
+static int parse_field(const unsigned char *buf, size_t at, size_t end, size_t most, struct http1_head *head)
 {
     if (buf[at] == ' ' || buf[at] == '\t')
         return HTTP1_FOLDED_FIELD;
     const unsigned char *colon = memchr(buf + at, ':', end - at);
     if (!colon || !all(buf + at, (size_t)(colon - buf) - at, is_token_char))
         return HTTP1_BAD_FIELD_NAME;
-    if (head->count == HTTP1_FIELDS_MAX)
+    if (head->count == most || head->count == HTTP1_FIELDS_MAX)
         return HTTP1_TOO_MANY_FIELDS;
     size_t start = (size_t)(colon - buf) + 1;
     for (size_t i = start; i < end; i++)
@@ -253,12 +253,12 @@ static int parse_field(const unsigned char *buf, size_t at, size_t end, struct h
     return 0;
 }
 
-static int parse_fields(const unsigned char *buf, size_t at, size_t end, struct http1_head *head)
+static int parse_fields(const unsigned char *buf, size_t at, size_t end, size_t most, struct http1_head *head)
 {
     while (at < end - 2) { /* the last two are the empty line */
         const unsigned char *feed = memchr(buf + at, '\n', end - at);
         size_t next = (size_t)(feed - buf) + 1;
-        int error = parse_field(buf, at, next - 2, head);
+        int error = parse_field(buf, at, next - 2, most, head);
         if (error)
             return error;
         at = next;
@@ -370,8 +370,8 @@ static int frame(enum http1_role role, struct http1_head *head, const struct sai
     return role == HTTP1_REQUEST ? check_host(said) : 0;
 }
 
-long http1_head_parse(enum http1_role role, const unsigned char *buf, size_t size, struct http1_scan *scan,
-                      struct http1_head *head)
+long http1_head_parse(enum http1_role role, const struct http1_limits *limits, const unsigned char *buf, size_t size,
+                      struct http1_scan *scan, struct http1_head *head)
 {
     struct said said = {0};
     const int asked = head->flags & HTTP1_HEAD_REQUEST;
@@ -380,7 +380,7 @@ long http1_head_parse(enum http1_role role, const unsigned char *buf, size_t siz
 
     long end = check_first_byte(role, buf, size);
     if (end == 0)
-        end = find_end(role, buf, size, scan);
+        end = find_end(role, limits->head, buf, size, scan);
     if (end <= 0)
         return end;
     memset(head, 0, offsetof(struct http1_head, fields));
@@ -388,10 +388,11 @@ long http1_head_parse(enum http1_role role, const unsigned char *buf, size_t siz
     if (role != HTTP1_TRAILERS) {
         const size_t start = role == HTTP1_REQUEST && is_empty_line(buf, size) ? 2 : 0;
         at = (size_t)((const unsigned char *)memchr(buf + start, '\n', (size_t)end - start) - buf) + 1;
-        error = role == HTTP1_REQUEST ? parse_request_line(buf, start, at - 2, head) : parse_status_line(buf, 0, at - 2, head);
+        error = role == HTTP1_REQUEST ? parse_request_line(buf, start, at - 2, limits->target, head)
+                                      : parse_status_line(buf, 0, at - 2, head);
     }
     if (!error)
-        error = parse_fields(buf, at, (size_t)end, head);
+        error = parse_fields(buf, at, (size_t)end, limits->fields, head);
     if (!error && role != HTTP1_TRAILERS)
         error = classify(buf, head, &said);
     if (!error && role != HTTP1_TRAILERS)

@@ -9,9 +9,8 @@
 #include <stdint.h>
 
 enum {
-    HTTP1_HEAD_MAX = 32768,   /* bytes of a head, or of trailers: as Apache's and Node's order of size */
-    HTTP1_FIELDS_MAX = 100,   /* Apache's LimitRequestFields */
-    HTTP1_TARGET_MAX = 16384, /* twice RFC 9112's recommended 8000 */
+    HTTP1_HEAD_MAX = 1 << 20, /* what can be set at most: bytes of a head, */
+    HTTP1_FIELDS_MAX = 100,   /* and fields, for which there is place in http1_head */
     HTTP1_CHUNK_LINE_MAX = 256,  /* a size, its extension and CRLF; no program in use writes extensions */
     HTTP1_CHUNK_DIGITS_MAX = 15, /* of 16 hexadecimal ones: a size never overflows int64_t */
 };
@@ -88,10 +87,15 @@ struct http1_scan {
     size_t seen, line;
 };
 
+/* Of a head, or of trailers.  No more than the two above. */
+struct http1_limits {
+    size_t head, fields, target;
+};
+
 /* The length of the head at the start of buf once all of it is there, 0 while it is not, or an error.  For a response,
  * head->flags must hold HTTP1_HEAD_REQUEST, or nothing, before the call. */
-long http1_head_parse(enum http1_role role, const unsigned char *buf, size_t size, struct http1_scan *scan,
-                      struct http1_head *head);
+long http1_head_parse(enum http1_role role, const struct http1_limits *limits, const unsigned char *buf, size_t size,
+                      struct http1_scan *scan, struct http1_head *head);
 
 struct http1_body {
     enum http1_framing framing;

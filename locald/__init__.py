@@ -15,7 +15,7 @@ The rooms, and who may enter them (tests/test_layout.py keeps it so):
     control/    the Unix socket between the commands and the daemon
     daemon      builds the rooms, connects them, owns start and stop
     aliases     routes that outlive the daemon, kept in a file
-    proxy/      Host header to upstream: server, connection, http1, headers, routes, targets, upstream, pages
+    proxy/      Host header to upstream: door, connection, http1, headers, routes, upstream, pages, access log
     supervisor/ the processes we start: in the foreground for `locald run`, and their end
     setup/      what runs as root, once, by `sudo locald-setup`; nothing else does
 

@@ -34,12 +34,18 @@ DOUBTFUL = {
 
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=86400)] | None
 Count = Annotated[int, msgspec.Meta(ge=1, le=100_000)] | None
+HeadBytes = Annotated[int, msgspec.Meta(ge=1024, le=1 << 20)] | None  # csrc/http1.h has the upper ends of these two
+Fields = Annotated[int, msgspec.Meta(ge=1, le=100)] | None
 Bytes = Annotated[int, msgspec.Meta(ge=4096, le=1 << 30)] | None
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The limits that the file names; None leaves the proxy's own, which proxy/limits.py has with their reasons."""
 
+    clients_max: Count = None
+    head_bytes: HeadBytes = None
+    fields_max: Fields = None
+    target_bytes: HeadBytes = None
     head_s: Seconds = None
     idle_s: Seconds = None
     linger_s: Seconds = None

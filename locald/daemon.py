@@ -63,6 +63,7 @@ log = logging.getLogger("locald")
 
 HTTP_PORT = 80
 DRAIN_S = 2.0  # open requests get this long when the daemon stops; tunnels (hot reload) are then cut
+OPEN_MAX = 10240  # descriptors that macOS gives at most, whatever it says that its limit is (setrlimit(2) there)
 ADDRESSES = ("127.0.0.1", "::1")
 WITHOUT_80 = "or do without port 80: locald daemon start --http-port 8080   (URLs are then http://NAME.localhost:8080/)"
 
@@ -391,9 +392,10 @@ def _refuse_root(allowed: bool) -> None:
 def _raise_descriptor_limit() -> None:
     """Each proxied connection takes two descriptors; the soft limit is often 1024 (getrlimit(2))."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        with contextlib.suppress(ValueError, OSError):  # macOS refuses above its own limit
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    for wanted in (hard, OPEN_MAX):
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+            return
 
 
 if __name__ == "__main__":

@@ -46,6 +46,9 @@ def test_without_a_file_it_is_localhost() -> None:
         ("[limits]\nhead_s = '3'", "/c: limits.head_s: expected `float | null`, got `str`", "edit /c"),
         ("[limits]\nhead_s = 0", "/c: limits.head_s: expected `float` > 0", "edit /c"),
         ("[limits]\nupstream_max = 0", "/c: limits.upstream_max: expected `int` >= 1", "edit /c"),
+        ("[limits]\nclients_max = 0", "/c: limits.clients_max: expected `int` >= 1", "edit /c"),
+        ("[limits]\nfields_max = 101", "/c: limits.fields_max: expected `int` <= 100", "edit /c"),
+        ("[limits]\nhead_bytes = 1048577", "/c: limits.head_bytes: expected `int` <= 1048576", "edit /c"),
         ("[limits]\nwrite_high = 1", "/c: limits.write_high: expected `int` >= 4096", "edit /c"),
         ('suffixes = "test"', "/c: suffixes: expected `array`, got `str`", 'suffixes = ["test"]'),
         ("suffixes = ['a', 1]", "/c: suffixes[1]: expected `str`, got `int`", "edit /c"),
@@ -86,9 +89,10 @@ def test_a_doubtful_suffix_is_taken_with_a_note(suffix: str, word: str) -> None:
 def test_every_limit_of_the_proxy_can_be_set_and_no_other() -> None:
     names = [field.name for field in dataclasses.fields(proxy_limits.Limits)]
     assert [field.name for field in msgspec.structs.fields(Limits)] == names
-    text = "[limits]\n" + "".join(f"{name} = 5000\n" for name in names)
+    values = {name: 50 if name == "fields_max" else 5000 for name in names}
+    text = "[limits]\n" + "".join(f"{name} = {value}\n" for name, value in values.items())
     given = parse(text, "/c").limits.given()
-    assert given == dict.fromkeys(names, 5000)
+    assert given == values
     made = proxy_limits.Limits(**given)
     assert dataclasses.asdict(made) == given
 

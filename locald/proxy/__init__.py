@@ -1,12 +1,17 @@
 """The reverse proxy, along the way a byte travels.
 
-server      listeners, the one timer, the drain
-connection  one client connection: requests in, responses out, with back-pressure; tunnels
-http1       bytes <-> events, a thin skin over csrc/http1.c  [pure]
-headers     which fields go on, and which are ours           [pure]
-routes      host and path -> route                           [pure]
-targets     where a route leads, and how people write that   [pure]
-upstream    dial, pool, retry
-pages       what we answer ourselves                         [pure]
-limits      every limit, and whose it follows                [pure]
+server        the one timer, the drain
+door          listeners, who may come in, who leaves for whom
+stream        a socket as a transport, and the poller that wakes it
+ready_linux   what the poller asks of the system: epoll
+ready_darwin  the same of macOS: kqueue
+connection    one client connection: requests in, responses out, with back-pressure; tunnels
+http1         bytes <-> events, a thin skin over csrc/http1.c  [pure]
+headers       which fields go on, and which are ours           [pure]
+routes        host and path -> route                           [pure]
+targets       where a route leads, and how people write that   [pure]
+upstream      dial, pool, retry
+access        the access log: what became of the last requests
+pages         what we answer ourselves                         [pure]
+limits        every limit, and whose it follows                [pure]
 """

@@ -5,7 +5,6 @@ from libc.stdint cimport uint32_t, uint64_t
 cdef extern from "http1.h" nogil:
     enum:
         HTTP1_FIELDS_MAX
-        HTTP1_HEAD_MAX
 
     struct http1_error_info:
         int status
@@ -54,7 +53,13 @@ cdef extern from "http1.h" nogil:
         size_t seen
         size_t line
 
-    long http1_head_parse(http1_role role, const unsigned char *buf, size_t size, http1_scan *scan, http1_head *head)
+    struct http1_limits:
+        size_t head
+        size_t fields
+        size_t target
+
+    long http1_head_parse(http1_role role, const http1_limits *limits, const unsigned char *buf, size_t size,
+                          http1_scan *scan, http1_head *head)
 
     struct http1_body:
         http1_framing framing

@@ -46,7 +46,7 @@ cdef class Client(Protocol):
     cdef Exchange exchange
     cdef Mode mode
     cdef double _head_s, _idle_s
-    cdef Py_ssize_t _lingered, _write_high
+    cdef Py_ssize_t _lingered, _write_high, _unsent
     cdef int _loops_max
     cdef bint _paused, _half_closed
     cdef bint _blocked  # the client does not take more for now
@@ -65,7 +65,7 @@ cdef class Client(Protocol):
         self.routes = proxy.routes
         self.pool = proxy.pool
         self.log = proxy.log
-        self.reader = Reader(True)
+        self.reader = Reader(True, self.limits)
         self.mode = HTTP
 
     @property
@@ -234,7 +234,7 @@ cdef class Client(Protocol):
                 # Pipelined.  Not from here: a thousand of them would be a thousand frames deep.
                 self.proxy.loop.call_soon(self.pump)
             self.set_paused(False)
-        elif self._half_closed:
+        elif self._half_closed or (request_done and not more):
             self._close()
         else:
             self.linger()
@@ -255,15 +255,18 @@ cdef class Client(Protocol):
 
     def expire(self):
         """The deadline has passed."""
+        cdef Py_ssize_t unsent = self.transport.get_write_buffer_size()
         if self.transport.is_closing():
-            self.transport.abort()  # it does not take what we still have for it
+            if unsent == self._unsent:
+                self.transport.abort()  # it takes nothing of what we still have for it
+                return
         elif self.mode == HTTP and self.exchange is None and self.reader.started() and not self._blocked:
             page = pages.refused(408, f"its head took more than {self._head_s:.0f} seconds")
             self.answer(page, None, True, Record.__new__(Record))
         else:
             self._close()
-        if self.mode == LINGER:
-            self.deadline = now() + <double> self.limits.linger_s
+        self._unsent = unsent
+        self.deadline = now() + (<double> self.limits.linger_s if self.mode == LINGER else self._idle_s)
 
     def drain(self):
         """The proxy stops: go now if nothing is under way, else after the response."""

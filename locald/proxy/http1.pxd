@@ -1,6 +1,6 @@
 """The types of http1.pyx for the Cython modules that handle them without a Python object for each field."""
 
-from locald.proxy.chttp1 cimport http1_body, http1_head, http1_role, http1_scan
+from locald.proxy.chttp1 cimport http1_body, http1_head, http1_limits, http1_role, http1_scan
 
 
 cdef class Message:
@@ -37,6 +37,7 @@ cdef enum Stage:
 
 cdef class Reader:
     cdef http1_role role
+    cdef http1_limits limits
     cdef Stage stage
     cdef http1_scan scan
     cdef http1_body body

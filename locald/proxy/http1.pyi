@@ -1,5 +1,7 @@
 from typing import Final
 
+from locald.proxy.limits import Limits
+
 Fields = list[tuple[bytes, bytes]]
 
 class ProtocolError(Exception):
@@ -35,7 +37,7 @@ class End:
 NEED_DATA: Final[object]
 
 class Reader:
-    def __init__(self, requests: bool) -> None: ...
+    def __init__(self, requests: bool, limits: Limits = ...) -> None: ...
     @property
     def buffered(self) -> int: ...
     def feed(self, data: bytes) -> None: ...

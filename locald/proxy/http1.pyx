@@ -4,6 +4,8 @@ A Reader takes bytes as they come and gives events: Request or Response, then by
 then End.  Heads are written anew by serialize(): no byte of a received head is ever sent on as it came.
 """
 
+from locald.proxy.limits import Limits
+
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.string cimport memcpy, memset
@@ -27,6 +29,7 @@ from locald.proxy.chttp1 cimport (
     http1_error_info,
     http1_explain,
     http1_head_parse,
+    http1_limits,
     http1_role,
     http1_span,
 )
@@ -95,11 +98,15 @@ NEED_DATA = object()
 cdef End END = End([])  # of all messages without trailers
 
 
+USUAL = Limits()
+
+
 cdef class Reader:
     """One direction of one connection: feed() bytes, then ask next_event() until it says NEED_DATA."""
 
-    def __init__(self, bint requests):
+    def __init__(self, bint requests, limits=USUAL):
         self.role = HTTP1_REQUEST if requests else HTTP1_RESPONSE
+        self.limits = http1_limits(limits.head_bytes, limits.fields_max, limits.target_bytes)
         self.stage = AT_HEAD
         self.data = b""
 
@@ -152,7 +159,7 @@ cdef class Reader:
         cdef const unsigned char *start = <const unsigned char *> PyBytes_AS_STRING(self.data) + self.at
         cdef size_t size = PyBytes_GET_SIZE(self.data) - self.at
         self.head.flags = HTTP1_HEAD_REQUEST if self.head_request else 0
-        cdef long used = http1_head_parse(role, start, size, &self.scan, &self.head)
+        cdef long used = http1_head_parse(role, &self.limits, start, size, &self.scan, &self.head)
         if used < 0:
             raise _error(used)
         if used == 0:

@@ -1,4 +1,4 @@
-"""Every limit of the proxy, and whose it follows; those of heads and chunks are in csrc/http1.h.  [pure]"""
+"""Every limit of the proxy, and whose it follows; that of a chunk's first line is in csrc/http1.h.  [pure]"""
 
 from __future__ import annotations
 
@@ -11,8 +11,12 @@ __all__ = ["Limits"]
 class Limits:
     """Seconds, bytes and counts."""
 
+    clients_max: int = 0  # connected; 0: as many as there are descriptors for (door.py), like HAProxy's maxconn
+    head_bytes: int = 32_768  # of a head, or of trailers: nginx's four buffers of 8 KB; 431, from an app 502
+    fields_max: int = 100  # in one of those: Apache's LimitRequestFields, and more than 100 cannot be set
+    target_bytes: int = 16_384  # of a request's target: twice what RFC 9112 section 3 recommends; 414
     head_s: float = 10.0  # to send a head, from its first byte or from the connection; nginx waits 60
-    idle_s: float = 75.0  # a client's connection between requests: nginx's keepalive_timeout
+    idle_s: float = 75.0  # between requests, or while nothing of the last answer is read: nginx's keepalive_timeout
     linger_s: float = 2.0  # to let a client read our answer before its unread bytes reset it: nginx waits 5
     linger_bytes: int = 1 << 20  # that are read and thrown away meanwhile
     half_closed_s: float = 10.0  # of silence towards a client that has sent its end: nginx lets it go at once

@@ -2,8 +2,8 @@
 
 watch(fd, before, now) says what of READ and WRITE is wanted of it from now on, and was before; with 0 nothing at all is
 heard of it, not even that it broke.  ready() tells at once what there is: pairs of a descriptor and what can be tried,
-READ, WRITE, or anything else for both; which of them it was, the tries say.  Its own descriptor is readable while there is
-something to tell.
+READ, WRITE, or anything else for both; which of them it was, the tries say.  Its own descriptor is readable while
+there is something to tell.
 """
 
 from __future__ import annotations

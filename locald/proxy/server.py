@@ -1,4 +1,4 @@
-"""The proxy as a whole: its listeners, its one timer, and its end."""
+"""The proxy as a whole: its door, its one timer, and its end."""
 
 from __future__ import annotations
 
@@ -8,18 +8,22 @@ import socket
 
 from locald.proxy.access import Log
 from locald.proxy.connection import Client
+from locald.proxy.door import Door
 from locald.proxy.limits import Limits
 from locald.proxy.routes import Routes
-from locald.proxy.stream import Poller, Stream
+from locald.proxy.stream import Poller
 from locald.proxy.upstream import Pool
 
 __all__ = ["Proxy"]
 
-BACKLOG = 4096  # asyncio would set the listener's own back to 100
+EACH_TURN = 64  # deadlines that are acted on before the loop turns: with a page for each, 3 ms
 
 
 class Proxy:
-    """Serves ``routes`` on the listeners it is given.  ``port`` is the one that URLs show."""
+    """Serves ``routes`` on the listeners it is given.  ``port`` is the one that URLs show.
+
+    ``draining``: no client's connection is kept after its response.
+    """
 
     def __init__(
         self,
@@ -39,7 +43,8 @@ class Proxy:
         self.draining = False
         self.loop = asyncio.get_running_loop()
         self._logger = logger or logging.getLogger(__name__)
-        self._listeners: list[socket.socket] = []
+        self.now = self.pool.now
+        self.door = Door(self, self._logger)
         self._empty = asyncio.Event()
         self._timer = self.loop.call_later(self.limits.sweep_s, self._sweep)
 
@@ -50,25 +55,12 @@ class Proxy:
 
     async def serve(self, sock: socket.socket) -> None:
         """Accept on a listening socket, which is ours from now on."""
-        sock.setblocking(False)
-        sock.listen(BACKLOG)
-        self._listeners.append(sock)
-        self.loop.add_reader(sock, self._accept, sock)
-
-    def _accept(self, listener: socket.socket) -> None:
-        try:
-            sock, _ = listener.accept()
-        except OSError:
-            return
-        sock.setblocking(False)
-        Stream(self.poller, sock, Client(self))
+        self.door.listen(sock)
 
     async def close(self, grace: float = 5.0) -> None:
         """Stop accepting, let open requests finish for ``grace`` seconds, then cut what is left."""
+        self.door.close()
         self.draining = True
-        for listener in self._listeners:
-            self.loop.remove_reader(listener)
-            listener.close()
         for client in list(self.clients):
             client.drain()
         if not await self._wait_until_empty(grace):
@@ -83,6 +75,7 @@ class Proxy:
 
     def forget(self, client: Client) -> None:
         self.clients.discard(client)
+        self.door.left(client)
         if not self.clients:
             self._empty.set()
 
@@ -97,8 +90,17 @@ class Proxy:
 
     def _sweep(self) -> None:
         """One timer for all: a timer for each request would cost more than the request."""
-        now = self.pool.now()
-        for client in [each for each in self.clients if 0 < each.deadline <= now]:
-            client.expire()
+        now = self.now()
+        self._expire([client for client in self.clients if 0 < client.deadline <= now], now)
         self.pool.sweep()
+        self.door.tick()
         self._timer = self.loop.call_later(self.limits.sweep_s, self._sweep)
+
+    def _expire(self, late: list[Client], now: float) -> None:
+        """End them, a few in each turn of the loop: ten thousand at once would keep everyone else waiting."""
+        for client in late[-EACH_TURN:]:
+            if client in self.clients and 0 < client.deadline <= now:  # else it is gone, or at work again
+                client.expire()
+        del late[-EACH_TURN:]
+        if late:
+            self.loop.call_soon(self._expire, late, now)

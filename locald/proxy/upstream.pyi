@@ -1,8 +1,8 @@
 from collections.abc import Set
 
 from locald.proxy.limits import Limits
-from locald.proxy.stream import Poller
 from locald.proxy.routes import Route, Target, UnixTarget
+from locald.proxy.stream import Poller
 
 class DialError(Exception):
     failures: list[str]

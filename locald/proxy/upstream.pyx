@@ -70,7 +70,7 @@ cdef class Upstream(Protocol):
         self.target = target
         self.shown = str(target)
         self.line = line
-        self.reader = Reader(False)
+        self.reader = Reader(False, pool.limits)
         self._pool = pool
 
     cdef lend(self, Borrower borrower, bint head_request):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import re
 import socket
 import struct
 from collections.abc import Callable
@@ -44,6 +46,27 @@ def read_until(sock: socket.socket, mark: bytes) -> bytes:
     return data
 
 
+def read_answer(sock: socket.socket) -> bytes:
+    """A head and a body with a length."""
+    head = read_head(sock)
+    length = re.search(rb"\r\nContent-Length: (\d+)\r\n", head)
+    assert length, f"no length in {head!r}"
+    body = b""
+    while len(body) < int(length[1]):
+        piece = sock.recv(int(length[1]) - len(body))
+        assert piece, f"the connection ended after {body!r}"
+        body += piece
+    return head + body
+
+
+def has_ended(sock: socket.socket) -> bool:
+    """Whether nothing more comes, by an end or a reset; waits until one of them is there."""
+    try:
+        return sock.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
 def skip(sock: socket.socket, size: int) -> int:
     """Read and forget that many bytes; how many there were until then, the end or a reset."""
     count = 0
@@ -71,3 +94,12 @@ def head_then(answer: bytes) -> Callable[[socket.socket], None]:
 
 def body_of(answer: bytes) -> bytes:
     return answer.partition(b"\r\n\r\n")[2]
+
+
+def descriptors() -> dict[str, str]:
+    """What each descriptor of this process leads to; /dev/fd is there on every system."""
+    found = {}
+    for fd in os.listdir("/dev/fd"):
+        with contextlib.suppress(OSError):  # that of the listing itself
+            found[fd] = os.readlink(f"/proc/self/fd/{fd}") if os.path.exists("/proc/self/fd") else fd
+    return found

@@ -1,0 +1,157 @@
+"""Who may come in: the listeners, how many clients there may be, and who leaves when others wait outside.
+
+We accept by ourselves, one client in each turn of the loop.  A server of uvloop's takes all who wait, whatever we
+say in between, and when the descriptors are used up it accepts and closes: those clients see a reset.  Here they
+stay in the kernel's backlog until there is a place.
+"""
+
+from __future__ import annotations
+
+import errno
+import heapq
+import logging
+import resource
+import socket
+from typing import TYPE_CHECKING
+
+from locald.proxy.connection import Client
+from locald.proxy.stream import Stream
+
+if TYPE_CHECKING:
+    from locald.proxy.server import Proxy
+
+__all__ = ["Door", "affordable"]
+
+BACKLOG = 4096  # who waits outside; the kernel may allow fewer (net.core.somaxconn)
+MOST = 10_000  # clients, where the descriptors suffice: idle, they take some 40 MB (tests/proxy/test_crowds.py)
+RESERVE = 128  # descriptors for all that is no client: listeners, kept upstream connections, control sockets, logs
+LEAVING = 32  # at most so many are asked to leave at once, as by nginx; to look at all takes a millisecond or two
+EXHAUSTED = frozenset([errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM])
+
+
+def affordable() -> int:
+    """How many clients the descriptors allow, at two for each: its own, and one towards its app (HAProxy's maxconn)."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return MOST
+    return max(1, min(MOST, (soft - RESERVE) // 2))
+
+
+class Door:
+    """The listeners of one proxy.  ``most``: clients inside, beyond which the door is shut until one leaves."""
+
+    def __init__(self, proxy: Proxy, logger: logging.Logger) -> None:
+        self.most = proxy.limits.clients_max or affordable()
+        if self.most > affordable():
+            logger.warning(
+                "clients_max is %d: with an app for each the descriptors suffice for %d", self.most, affordable()
+            )
+        self._proxy = proxy
+        self._log = logger
+        self._listeners: list[socket.socket] = []
+        self._inside: dict[Client, float] = {}  # and since when
+        self._leaving: set[Client] = set()  # they have been asked to
+        self.is_open = True
+        self._told = False
+
+    def listen(self, listener: socket.socket) -> None:
+        """Accept there; the socket is ours from now on."""
+        listener.setblocking(False)
+        listener.listen(BACKLOG)
+        self._listeners.append(listener)
+        if self.is_open:
+            self._proxy.loop.add_reader(listener, self._knock, listener)
+
+    def close(self) -> None:
+        """Nobody else comes in."""
+        self.shut()
+        for listener in self._listeners:
+            listener.close()
+        self._listeners.clear()
+
+    def shut(self) -> None:
+        """Let those who come wait outside."""
+        self.is_open = False
+        for listener in self._listeners:
+            self._proxy.loop.remove_reader(listener)
+
+    def open(self) -> None:
+        """Let them in again, if there is a place."""
+        if not self.is_open and self._listeners and len(self._inside) < self.most:
+            self.is_open = True
+            for listener in self._listeners:
+                self._proxy.loop.add_reader(listener, self._knock, listener)
+
+    def left(self, client: Client) -> None:
+        self._inside.pop(client, None)
+        self._leaving.discard(client)
+        self.open()
+
+    def tick(self) -> None:
+        """From time to time: who was busy a second ago may be idle now, and descriptors free; or the rush is over."""
+        self._told = False
+        self.open()
+        if self.is_open:
+            self._proxy.draining = False
+        elif self._listeners:
+            self._make_room()
+
+    def _knock(self, listener: socket.socket) -> None:
+        """A client has come."""
+        if len(self._inside) >= self.most:
+            self.shut()
+            self._make_room()
+            return
+        try:
+            sock, _ = listener.accept()
+        except OSError as error:
+            if error.errno in EXHAUSTED:
+                self._tell(error)
+                self.shut()
+                self._make_room()
+            return  # or it has gone again
+        sock.setblocking(False)
+        client = Client(self._proxy)
+        self._inside[client] = self._proxy.now()
+        Stream(self._proxy.poller, sock, client)
+
+    def _tell(self, error: OSError) -> None:
+        if not self._told:  # each client who leaves leads to another try
+            self._told = True
+            self._log.warning("new clients wait: %s", error.strerror)
+
+    def _make_room(self) -> None:
+        """Idle clients leave, as nginx's do when its connections run short; if none is idle, each after its answer."""
+        if self._leaving:
+            return
+        self._leaving.update(self._idlest())
+        self._proxy.draining |= not self._leaving
+        for client in self._leaving:
+            client.drain()
+            client.deadline = self._proxy.now() + self._proxy.limits.linger_s
+
+    def _idlest(self) -> list[Client]:
+        """Those who have been without a request the longest.
+
+        Not who has just come: its first request may be on its way, and closing would be a reset.
+        """
+        limits = self._proxy.limits
+        settled = self._proxy.now() - limits.sweep_s
+        # Between requests the deadline says since when; before the first one it may be another, and is later.
+        idle = [
+            (since, client)
+            for client, came in self._inside.items()
+            if is_idle(client) and (since := max(came, client.deadline - limits.idle_s)) < settled
+        ]
+        count = max(1, min(LEAVING, len(idle) // 8))
+        return [client for _, client in heapq.nsmallest(count, idle, key=lambda pair: pair[0])]
+
+
+def is_idle(client: Client) -> bool:
+    """Nothing is under way, and what was said has been sent."""
+    return (
+        client.deadline > 0
+        and client.open_record is None
+        and not client.transport.is_closing()
+        and client.transport.get_write_buffer_size() == 0
+    )
