@@ -46,8 +46,8 @@ prove: ## prove that no input of those parts leads to undefined behaviour (Frama
 corpus: $(VENV)/test ## the corpus of bad requests through nginx and HAProxy too; writes docs/corpus.md
 	@PYTHONPATH=tests/lib:tests/proxy $(PY) -P -B tests/proxy/compare.py
 
-bench: $(VENV)/bench ## measure beside the peers that are installed
-	sh bench/run.sh
+bench: $(VENV)/bench ## measure beside the peers that are installed (ARGS=proxy: only that part)
+	sh bench/run.sh $(ARGS)
 
 clean: ## remove what was built
 	rm -rf build dist *.egg-info locald/*.so locald/*/*.so
