@@ -252,7 +252,7 @@ static void measure(long long rate)
     run();
     const double seconds = (double)(now() - first) / 1e9;
     qsort(latencies, (size_t)count, sizeof *latencies, by_size);
-    printf("{\"seconds\": %f, \"p50\": %.1f, \"p99\": %.1f}\n", seconds, latencies[count / 2], latencies[count * 99 / 100]);
+    printf("{\"seconds\": %.9f, \"p50\": %.3f, \"p99\": %.3f}\n", seconds, latencies[count / 2], latencies[count * 99 / 100]);
 }
 
 int main(int argc, char **argv)
