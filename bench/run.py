@@ -1,6 +1,7 @@
-"""What locald costs, beside its peers in one run: spawn to socket, start-up, descriptors, proxied requests.
+"""run.py [PART...]: what locald costs, beside its peers in one run; the parts are below, and all of them are the default.
 
-Runs in the namespace of the tests (bench/run.sh); prints a table and writes it to bench/results/latest.md.
+Runs in the namespace of the tests (bench/run.sh); prints tables and writes them to bench/results/latest.md, and what
+README quotes of them to README.
 """
 
 from __future__ import annotations
@@ -9,37 +10,28 @@ import json
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-UID = 61001
-BIN = Path(sys.executable).parent
-INSTALLED = ROOT / "build/bench"  # a wheel's installation: an editable one pays for its import hook
+RESULTS = ROOT / "bench/results/latest.md"
 
 sys.path.insert(0, str(ROOT / "csrc"))
 sys.path.insert(0, str(ROOT / "bench"))
 import build_shim  # noqa: E402
-import proxy  # noqa: E402
+import readme  # noqa: E402
 import routes  # noqa: E402
+from proxy.measure import measure as proxies  # noqa: E402
+from table import Table, sections  # noqa: E402
+from user import INSTALLED, UID, as_user  # noqa: E402
 
 from locald.setup.form import BY_CAPABILITY  # noqa: E402
 
 Row = tuple[str, str, str]
-
-
-def as_user(*command: object) -> str:
-    home = Path("/etc/locald-bench-home")  # in memory here
-    home.mkdir(exist_ok=True)
-    os.chown(home, UID, UID)
-    done = subprocess.run(
-        [str(word) for word in command], user=UID, group=UID, extra_groups=[], cwd="/", capture_output=True, text=True,
-        env={"HOME": str(home), "PATH": f"{BIN}:/usr/bin:/bin:/usr/sbin"},
-    )  # fmt: skip
-    assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
-    return done.stdout
 
 
 def compile_nothing(folder: Path, name: str, compiler: list[str]) -> Path:
@@ -131,15 +123,32 @@ def install(shim: Path, by_capability: bool) -> None:
 
 def starts() -> list[Row]:
     """How long a Python and our commands take to start, as a user has them installed."""
-    binaries = INSTALLED / "bin"
-    as_user(binaries / "locald", "daemon", "start")
+    as_user(INSTALLED / "locald", "daemon", "start")
     try:
-        found = json.loads(as_user(sys.executable, "-P", ROOT / "bench/start.py", binaries))
+        found = json.loads(as_user(sys.executable, "-P", ROOT / "bench/start.py", INSTALLED))
     finally:
-        as_user(binaries / "locald", "daemon", "stop")
+        as_user(INSTALLED / "locald", "daemon", "stop")
     base = found.pop("python -c pass")
     rows = [("python -c pass", f"{base:.1f} ms", "1.00")]
     return rows + [(name, f"{value:.1f} ms", f"{value / base:.2f}") for name, value in found.items()]
+
+
+def descriptors() -> list[Row]:
+    found = json.loads(as_user(sys.executable, "-P", ROOT / "bench/fds.py"))
+    return [(name, f"{value:.2f} us", f"{value / found['socket']:.2f}") for name, value in found.items()]
+
+
+def ratios(title: str, rows: list[Row]) -> list[Table]:
+    return [Table(title, ["", "", "ratio"], rows)]
+
+
+PARTS: dict[str, Callable[[Path], list[Table]]] = {
+    "spawn": lambda folder: ratios("From a call to a socket on port 80 (median)", spawns(folder)),
+    "descriptors": lambda folder: ratios("One descriptor sent and received (median)", descriptors()),
+    "start": lambda folder: ratios("Start-up (median)", starts()),
+    "proxy": proxies,
+    "routes": lambda folder: ratios("Looking up a route (median)", routes.measure()),
+}
 
 
 def describe() -> str:
@@ -149,41 +158,26 @@ def describe() -> str:
     return f"{cpu}, {os.cpu_count()} CPUs, Linux {platform.release()}, Python {platform.python_version()}"
 
 
-def main() -> None:
+def main(parts: list[str]) -> None:
+    if unknown := {*parts} - {*PARTS}:
+        raise SystemExit(f"no part {', '.join(unknown)}: the parts are {', '.join(PARTS)}")
     os.chdir(ROOT)
-    parts = [f"# make bench\n\n{describe()}\n"]
-    with tempfile.TemporaryDirectory(dir="/etc") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        fds = json.loads(as_user(sys.executable, "-P", ROOT / "bench/fds.py"))
-        sections = [
-            ("From a call to a socket on port 80 (median)", spawns(folder)),
-            (
-                "One descriptor sent and received (median)",
-                [(name, f"{value:.2f} us", f"{value / fds['socket']:.2f}") for name, value in fds.items()],
-            ),
-            ("Start-up (median)", starts()),
-            *proxy.measure(folder).items(),
-            ("Looking up a route (median)", routes.measure()),
-        ]
-    for title, rows in sections:
-        width = max(len(row[0]) for row in rows)
-        lines = [f"| {name.ljust(width)} | {value:>9} | {ratio:>6} |" for name, value, ratio in rows]
-        parts.append(
-            "\n".join(
-                [
-                    f"## {title}\n",
-                    f"| {''.ljust(width)} | {'':9} | {'ratio':>6} |",
-                    f"|{'-' * (width + 2)}|----------:|-------:|",
-                    *lines,
-                    "",
-                ]
-            )
-        )
-    text = "\n".join(parts)
-    print(text)
-    (ROOT / "bench/results/latest.md").write_text(text)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))  # so that what was started is ended
+    found: dict[str, str] = {}
+    for part in parts or PARTS:
+        with tempfile.TemporaryDirectory(dir="/etc") as name:  # in memory here, and its path is short
+            Path(name).chmod(0o755)
+            for table in PARTS[part](Path(name)):
+                print(table, flush=True)
+                found[table.title] = str(table)
+    head = f"# make bench\n\n{describe()}\n"
+    old = sections(RESULTS.read_text())
+    if parts and old[""] == head:  # the others stay, if they are of this machine
+        found = {title: f"## {title}\n{body.rstrip()}\n" for title, body in old.items() if title} | found
+    RESULTS.write_text("\n".join([head, *found.values()]))
+    if readme.TITLE in found:
+        readme.update(ROOT / "README.md", RESULTS.read_text())
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -15,7 +15,7 @@ files="csrc/fdpass.c csrc/http1.c $(ls csrc/shim/*.c | grep -v os_darwin)"
 for file in $files; do
     "${CC:-gcc}" $flags -fanalyzer -Werror "$version" -c "$file" -o "$out"
 done
-for file in fuzz/*.c; do # without the analyser, which does not see that argc counts what is freed
+for file in fuzz/*.c bench/proxy/*.c; do # without the analyser, which does not see that argc counts what is freed
     "${CC:-gcc}" $flags -I. -Werror -c "$file" -o "$out"
 done
 if has clang; then

@@ -1,0 +1,26 @@
+"""What README quotes of the results: the part between two marks is written from them, and never by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from table import grid, rows_of, sections
+
+BEGIN, END = "<!-- from bench/results/latest.md, by make bench -->\n", "<!-- until here -->\n"
+TITLE = "The proxy beside its peers"
+
+
+def update(path: Path, results: str) -> None:
+    text = path.read_text()
+    before, rest = text.split(BEGIN)
+    _, after = rest.split(END)
+    path.write_text(before + BEGIN + quote(results) + END + after)
+
+
+def quote(results: str) -> str:
+    """The table of the proxy, and the machine that it was measured on."""
+    parts = sections(results)
+    machine = parts[""].splitlines()[2]
+    header, *rows = rows_of(parts[TITLE])
+    notes = parts[TITLE].split("|")[0].strip()
+    return f"\n{grid(header, rows)}\n{notes}\n{machine}.\n\n"
