@@ -29,6 +29,7 @@ from locald.control import lock
 from locald.control.codec import encode
 from locald.control.messages import (
     PROTOCOL,
+    Access,
     AddAlias,
     Aliased,
     App,
@@ -42,15 +43,18 @@ from locald.control.messages import (
     Reply,
     Report,
     Request,
+    Seen,
     Started,
     Status,
     Stop,
     Stopping,
+    WatchRequests,
 )
 from locald.control.server import ControlServer, Session
 from locald.errors import AddressUnavailable, BindError, Exit, LocaldError, NameTaken
 from locald.paths import Paths, find
 from locald.proxy import targets
+from locald.proxy.access import Record
 from locald.proxy.limits import Limits
 from locald.proxy.routes import Route, Routes
 from locald.proxy.server import Proxy
@@ -62,6 +66,7 @@ __all__ = ["Daemon", "main"]
 log = logging.getLogger("locald")
 
 HTTP_PORT = 80
+SEEN_MAX = 100  # requests in one message, which with long URLs is half a megabyte
 DRAIN_S = 2.0  # open requests get this long when the daemon stops; tunnels (hot reload) are then cut
 OPEN_MAX = 10240  # descriptors that macOS gives at most, whatever it says that its limit is (setrlimit(2) there)
 ADDRESSES = ("127.0.0.1", "::1")
@@ -92,6 +97,7 @@ class Daemon:
         self._routes: Routes
         self._running: dict[Session, Running] = {}
         self._endings: set[asyncio.Task[None]] = set()
+        self._watchers: dict[Session, asyncio.Task[None]] = {}
         self._stop = asyncio.Event()
         self._restart = False
 
@@ -197,6 +203,9 @@ class Daemon:
                 return self._add_alias(request)
             case RemoveAlias(name, path):
                 return self._remove_alias(name, path)
+            case WatchRequests(follow):
+                self._watch_requests(session, follow)
+                return None
             case Stop(restart):
                 if restart:
                     self._read_config()  # with a broken file there would be no next daemon
@@ -250,6 +259,9 @@ class Daemon:
 
     def _closed(self, session: Session) -> None:
         """The connection of a command is gone; if its app was still running, its owner was killed."""
+        watcher = self._watchers.pop(session, None)
+        if watcher is not None:
+            watcher.cancel()
         app = self._release(session)
         if app is not None and app.process is not None and not self._stop.is_set():
             task = asyncio.get_running_loop().create_task(end_group(app.process.pid, app.process.created))
@@ -263,6 +275,54 @@ class Daemon:
             log.info("%s is gone", app.route.shown)
         return app
 
+    def _watch_requests(self, session: Session, follow: bool) -> None:
+        if session in self._watchers:
+            raise LocaldError("this connection watches the requests already")
+        self._watchers[session] = asyncio.get_running_loop().create_task(self._tell_requests(session, follow))
+
+    async def _tell_requests(self, session: Session, follow: bool) -> None:
+        """What is in the ring, then what comes; at the pace of who reads, who is told what that made them miss."""
+        log = self._proxy.log
+        told = max(0, log.count - self._limits.log_max)  # what nobody could have seen was not missed
+        with contextlib.suppress(ConnectionError):
+            while True:
+                records = log.since(told)[:SEEN_MAX]
+                missed = records[0].number - told - 1 if records else 0
+                told = records[-1].number if records else told
+                last = not follow and told == log.count
+                requests = [self._access(record) for record in records]
+                if last:
+                    requests += [
+                        self._access(client.open_record) for client in self._proxy.clients if client.open_record
+                    ]
+                session.send(Seen(requests, missed, last))
+                if last:
+                    return
+                await session.drain()
+                if told == log.count:
+                    await log.more()
+
+    def _access(self, record: Record) -> Access:
+        host, target = record.host.decode("latin-1"), record.target.decode("latin-1")
+        return Access(
+            time=record.time or self._wall(record.began),
+            method=record.method.decode("latin-1"),
+            url=f"http://{host}{target}" if host else "",
+            status=record.status,
+            received=record.received,
+            sent=record.sent,
+            first_s=record.first - record.began if record.first else None,
+            total_s=record.ended - record.began if record.ended else None,
+            app=record.app,
+            upstream=record.upstream,
+            tunnel=record.tunnel,
+            note=record.note,
+        )
+
+    def _wall(self, moment: float) -> float:
+        """A moment of the proxy's clock in seconds of the Unix epoch."""
+        return time.time() - (self._proxy.now() - moment)
+
     def _report(self) -> Report:
         apps = [
             self._app(
@@ -275,7 +335,7 @@ class Daemon:
             )
             for app in self._running.values()
         ]
-        apps += [self._app(_alias_route(alias), kind="alias") for alias in self._aliases]
+        apps += [self._app(self._routes.at(alias.name, alias.path.encode()), kind="alias") for alias in self._aliases]
         return Report(
             version=self.hello.version,
             pid=self.hello.pid,
@@ -297,6 +357,7 @@ class Daemon:
         command: Sequence[str] = (),
     ) -> App:
         target = targets.spell(route.targets)
+        line = self._proxy.pool.line(route)
         return App(
             name=route.name,
             path=route.path.decode(),
@@ -310,6 +371,9 @@ class Daemon:
             since=since,
             directory=directory,
             command=list(command),
+            requests=line.requests,
+            at_work=line.at_work,
+            answered=self._wall(line.answered) if line.answered else None,
         )
 
     def _url(self, route: Route) -> str:

@@ -2,6 +2,7 @@
 
 run      run a command behind a name
 status   what is running, and where
+requests what was asked, and what became of it
 alias    a name for a server that is already running
 daemon   start, stop, restart, status, logs
 admin    setup: the same as locald-setup
@@ -33,6 +34,7 @@ class LazyGroup(click.Group):
     VERBS: ClassVar = {
         "run": "Run a command behind a name.",
         "status": "Show what is running, and where.",
+        "requests": "Show what was asked, and what became of it.",
         "alias": "Name a server that is already running.",
         "daemon": "Start, stop and look at the daemon.",
         "admin": "Set up the machine (needs root).",

@@ -9,7 +9,7 @@ import click
 
 from locald.errors import LocaldError
 
-__all__ = ["age", "fail", "note", "table"]
+__all__ = ["age", "duration", "fail", "note", "size", "table"]
 
 
 def fail(error: LocaldError) -> int:
@@ -39,3 +39,18 @@ def age(since: float) -> str:
         if seconds >= size:
             return f"{seconds // size}{unit} {seconds % size // part}{smaller}"
     return f"{seconds}s"
+
+
+def duration(seconds: float) -> str:
+    """A time that something took, to two or three digits."""
+    if seconds >= 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1000:.1f} ms"
+
+
+def size(count: int) -> str:
+    """Bytes, in powers of ten."""
+    for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 1000)):
+        if count >= factor:
+            return f"{count / factor:.1f} {unit}"
+    return f"{count} B"

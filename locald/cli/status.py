@@ -51,6 +51,7 @@ def _apps(report: Report) -> str:
             app.name,
             app.url + (f" and *.{app.name}" if app.wildcard else ""),
             app.target + (f" without {app.path}" if app.strip else ""),
+            str(app.requests),
             str(app.pid or "-"),
             age(app.since) if app.since else "-",
             app.kind if app.kind != "run" else " ".join(app.command),
@@ -58,7 +59,7 @@ def _apps(report: Report) -> str:
         )
         for app in report.apps
     ]
-    return table(("NAME", "URL", "TARGET", "PID", "UPTIME", "COMMAND", "DIR"), rows) + "\n"
+    return table(("NAME", "URL", "TARGET", "REQUESTS", "PID", "UPTIME", "COMMAND", "DIR"), rows) + "\n"
 
 
 def _footer(report: Report) -> str:

@@ -50,6 +50,10 @@ class Client:
     def close(self) -> None:
         self._sock.close()
 
+    def be_patient(self) -> None:
+        """Wait for the daemon's words as long as it takes: there may be nothing to say."""
+        self._sock.settimeout(None)
+
     def __enter__(self) -> Client:
         return self
 

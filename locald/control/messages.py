@@ -12,7 +12,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-PROTOCOL = 2
+PROTOCOL = 3
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 
@@ -70,13 +70,19 @@ class RemoveAlias(Struct, tag="unalias", frozen=True, forbid_unknown_fields=True
     path: str = ""
 
 
+class WatchRequests(Struct, tag="requests", frozen=True, forbid_unknown_fields=True):
+    """Asks for Seen, again and again until one says that it is the last; with ``follow`` there is none such."""
+
+    follow: bool = False
+
+
 class Stop(Struct, tag="stop", frozen=True, forbid_unknown_fields=True):
     """End the daemon; ``restart`` says that another will follow at once."""
 
     restart: bool = False
 
 
-Request = Status | Register | Started | Ended | AddAlias | RemoveAlias | Stop
+Request = Status | Register | Started | Ended | AddAlias | RemoveAlias | WatchRequests | Stop
 
 # Replies and events.
 
@@ -108,7 +114,8 @@ class Failure(Struct, tag="failure", frozen=True, forbid_unknown_fields=True):
 
 class App(Struct, tag="app", frozen=True, forbid_unknown_fields=True):
     """One route.  ``since`` is seconds of the Unix epoch; ``pid`` is None for aliases and until it runs; ``port`` is
-    None where ``target`` is no port of this machine but an address or a Unix socket."""
+    None where ``target`` is no port of this machine but an address or a Unix socket; ``requests`` is how many there
+    were, ``at_work`` how many there are, ``answered`` when it last did, in seconds of the epoch, None for never."""
 
     name: str
     path: str
@@ -122,6 +129,37 @@ class App(Struct, tag="app", frozen=True, forbid_unknown_fields=True):
     since: float
     directory: str
     command: list[str]
+    requests: int
+    at_work: int
+    answered: float | None
+
+
+class Access(Struct, tag="access", frozen=True, forbid_unknown_fields=True):
+    """One request to the proxy.  ``time``: when it came, in seconds of the epoch; ``first_s`` and ``total_s``: from
+    then to the first byte of the response and to its end, None for not yet; ``received``, ``sent``: bytes of the two
+    bodies, or of a ``tunnel``; ``status`` 0: no response; ``note``: what went wrong, "" for nothing; ``app`` and
+    ``upstream``: who it was for and who was asked, "" for nobody."""
+
+    time: float
+    method: str
+    url: str
+    status: int
+    received: int
+    sent: int
+    first_s: float | None
+    total_s: float | None
+    app: str
+    upstream: str
+    tunnel: bool
+    note: str
+
+
+class Seen(Struct, tag="seen", frozen=True, forbid_unknown_fields=True):
+    """Requests in the order of their ends.  ``missed``: how many before these were forgotten before they were told."""
+
+    requests: list[Access]
+    missed: int
+    last: bool
 
 
 class Report(Struct, tag="report", frozen=True, forbid_unknown_fields=True):
@@ -141,4 +179,4 @@ class Stopping(Struct, tag="stopping", frozen=True, forbid_unknown_fields=True):
     restart: bool
 
 
-Reply = Hello | Done | Registered | Aliased | Failure | Report | Stopping
+Reply = Hello | Done | Registered | Aliased | Failure | Report | Seen | Stopping

@@ -38,6 +38,10 @@ class Session:
         if not self._writer.is_closing():
             self._writer.write(encode(message))
 
+    async def drain(self) -> None:
+        """Wait until the command takes more.  Raises ConnectionError once it has gone."""
+        await self._writer.drain()
+
 
 class ControlServer:
     """Listens on ``path``; hands each request to ``dispatch`` and each loss of a connection to ``closed``."""

@@ -4,8 +4,8 @@
 cdef class Record:
     cdef readonly long long number, received, sent
     cdef readonly bytes method, host, target
-    cdef readonly str upstream, note
-    cdef readonly double began, first, ended
+    cdef readonly str app, upstream, note
+    cdef readonly double began, first, ended, time
     cdef readonly int status
     cdef readonly bint tunnel
 

@@ -5,8 +5,10 @@ class Record:
     method: bytes
     host: bytes
     target: bytes
+    app: str
     upstream: str
     note: str
+    time: float
     began: float
     first: float
     ended: float

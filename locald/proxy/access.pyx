@@ -7,20 +7,25 @@ import asyncio
 
 cimport cython
 
+from locald.proxy.clock cimport wall
+
 __all__ = ["Log", "Record"]
 
 TARGET_MAX = 2048  # bytes of a target that are kept: a query can have 16 KB
+HOST_MAX = 260  # of a host and its port (RFC 1035 section 2.3.4)
+METHOD_MAX = 32
 
 
 @cython.no_gc  # it holds bytes and text
 cdef class Record:
-    """One request.  ``began``, ``first`` (byte of the response) and ``ended``: by clock.pxd, 0 for not yet.
-    ``received``, ``sent``: bytes of bodies, or of a ``tunnel``; ``note``: what went wrong, "" for nothing;
-    ``upstream``: who was asked, "" for nobody."""
+    """One request.  ``began``, ``first`` (byte of the response) and ``ended``: by clock.pxd, 0 for not yet;
+    ``time``: when it came, in seconds of the Unix epoch, once it is over.
+    ``received``, ``sent``: bytes of bodies, or of a ``tunnel``; ``note``: what went wrong, "" for nothing; ``app``: the
+    route, and ``upstream``: who was asked, "" for none."""
 
     def __cinit__(self):
         self.method = self.host = self.target = b""
-        self.upstream = self.note = ""
+        self.app = self.upstream = self.note = ""
 
 
 cdef class Log:
@@ -33,10 +38,12 @@ cdef class Log:
     cdef add(self, Record record, double now):
         """One is over."""
         record.ended = now
+        record.time = wall() - (now - record.began)
         self.count += 1
         record.number = self.count
-        if len(record.target) > TARGET_MAX:
+        if len(record.target) > TARGET_MAX or len(record.host) > HOST_MAX or len(record.method) > METHOD_MAX:
             record.target = record.target[:TARGET_MAX]
+            record.host, record.method = record.host[:HOST_MAX], record.method[:METHOD_MAX]
         self._ring[self.count % self._size] = record
         if self._waiter is not None:
             self._waiter.set_result(None)

@@ -169,6 +169,8 @@ cdef class Client(Protocol):
         if not request.has_body:
             self.reader.next_event()  # its End, which is there already
         self._find(request)
+        if self._line is not None:
+            record.app = self._line.name
         page = self._objection(request)
         if page is not None:
             self.answer(page, request, not request.has_body, record)

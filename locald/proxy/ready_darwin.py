@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import select
+import sys
+
+assert sys.platform == "darwin"  # noqa: S101  (type checkers read this too)
 
 __all__ = ["READ", "WRITE", "Ready"]
 

@@ -112,6 +112,10 @@ class Routes:
                 del table[name.encode()]
         self._changed()
 
+    def at(self, name: str, path: bytes = b"") -> Route:
+        """The route with this key, which is there."""
+        return self._by_key[name, path]
+
     def find(self, host: bytes, target: bytes = b"/") -> Route | None:
         """The route for a Host field, whose port, case and final dot do not matter, and a request's target.
 

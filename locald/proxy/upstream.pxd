@@ -16,6 +16,7 @@ cdef class Borrower:
 
 
 cdef class Line:
+    cdef readonly str name
     cdef readonly Py_ssize_t at_work
     cdef readonly long long requests
     cdef readonly double answered

@@ -14,6 +14,7 @@ class Upstream:
     idle_until: float
 
 class Line:
+    name: str
     at_work: int
     requests: int
     answered: float

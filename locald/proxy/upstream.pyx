@@ -50,14 +50,15 @@ cdef class Borrower:
 
 
 cdef class Line:
-    """What is known of one route while it is there.
+    """What is known of one route, whose ``name`` is for people, while it is there.
 
     ``at_work``: how many requests are; ``requests``: how many there were; ``answered``: when its upstream last did, by
     the clock of clock.pxd, 0 for never; ``worked``: the target where that was; ``idle``: connections to be used again,
     the last one first; ``waiting``: requests for which there is no place yet.
     """
 
-    def __init__(self):
+    def __init__(self, name):
+        self.name = name
         self.idle = []
         self.waiting = deque()
 
@@ -193,7 +194,7 @@ cdef class Pool:
         """That of a route, for as long as somebody holds the route."""
         cdef Line line = self._lines.get(route)
         if line is None:
-            line = self._lines[route] = Line()
+            line = self._lines[route] = Line(route.shown)
         return line
 
     cdef bint enter(self, Line line, object exchange):

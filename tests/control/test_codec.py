@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from locald.control.codec import decode_reply, decode_request, encode
 from locald.control.messages import (
+    Access,
     AddAlias,
     Aliased,
     App,
@@ -17,9 +18,11 @@ from locald.control.messages import (
     Register,
     RemoveAlias,
     Report,
+    Seen,
     Started,
     Status,
     Stop,
+    WatchRequests,
 )
 from locald.errors import LocaldError
 
@@ -32,6 +35,8 @@ REQUESTS = [
     AddAlias("a", "unix:/run/x", "/api", True, True),
     RemoveAlias("a"),
     RemoveAlias("a", "/api"),
+    WatchRequests(),
+    WatchRequests(follow=True),
     Stop(restart=True),
 ]
 REPLIES = [
@@ -39,7 +44,17 @@ REPLIES = [
     Done(),
     Failure("what", "hint", 3),
     Aliased("u", "3000"),
-    Report("0", 1, 2.0, 80, [], 0, [], [App("a", "/p", True, True, "u", "alias", "unix:/x", None, None, 0.0, "", [])]),
+    Seen([Access(1.5, "GET", "http://a/", 200, 0, 2, 0.1, None, "a", "unix:/x", False, "")], 3, True),
+    Report(
+        "0",
+        1,
+        2.0,
+        80,
+        [],
+        0,
+        [],
+        [App("a", "/p", True, True, "u", "alias", "unix:/x", None, None, 0.0, "", [], 7, 1, 2.5)],
+    ),
 ]
 
 

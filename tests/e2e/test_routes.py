@@ -205,3 +205,48 @@ def test_a_limit_of_the_configuration_is_the_proxys(alice: Any) -> None:
     with socket.create_connection(("127.0.0.1", 80), timeout=5) as sock:
         sock.sendall(b"GET / HTTP/1.1\r\nHost: ")
         assert sock.recv(100).startswith(b"HTTP/1.1 408 ")
+
+
+def test_requests_shows_what_was_asked_and_what_became_of_it(alice: Any, wait_for: Any) -> None:
+    serve(alice, "api", f"{alice.home}/app.sock")
+    assert alice.type("locald", "alias", "api", f"{alice.home}/app.sock").returncode == 0
+    assert alice.type("locald", "alias", "other", "1").returncode == 0
+    done = alice.type("locald", "requests")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "locald: there was no request yet\n")
+    following = alice.start("locald", "requests", "-f", "--json")
+    assert get(alice, "http://api.localhost/x?q=1") == "api /x?q=1 None"
+    first = json.loads(following.stdout.readline())
+    assert get(alice, "http://other.localhost/") == "502"
+    second = json.loads(following.stdout.readline())
+    assert [first["url"], second["url"]] == ["http://api.localhost/x?q=1", "http://other.localhost/"]
+    assert (first["method"], first["status"], first["sent"], first["app"]) == ("GET", 200, 15, "api")
+    assert first["upstream"] == f"unix:{alice.home}/app.sock"
+    assert 0 <= first["first_s"] <= first["total_s"] < 10
+    assert abs(first["time"] - second["time"]) < 60
+    assert (second["status"], second["upstream"]) == (502, "")
+    assert "127.0.0.1:1: connection refused" in second["note"]
+
+    table = alice.type("locald", "requests").stdout.splitlines()
+    assert len(table) == 2
+    assert table[0].endswith(f"http://api.localhost/x?q=1  ->  unix:{alice.home}/app.sock")
+    assert " 200  GET " in table[0]
+    assert len(alice.type("locald", "requests", "api").stdout.splitlines()) == 1
+    assert [json.loads(line) for line in alice.type("locald", "requests", "--json").stdout.splitlines()] == [
+        first,
+        second,
+    ]
+    assert {app["name"]: app["requests"] for app in apps(alice)} == {"api": 1, "other": 1}
+
+    assert alice.type("locald", "daemon", "stop").returncode == 0
+    assert following.wait(10) == 3
+    assert "the daemon went away" in following.stdout.read()
+    assert alice.type("locald", "requests").returncode == 3
+
+
+def test_more_requests_than_one_message_holds_are_all_shown(alice: Any) -> None:
+    assert alice.type("locald", "alias", "api", f"{alice.home}/no.sock").returncode == 0
+    urls = "http://api.localhost/" + "x" * 1500 + "?[1-1200]"
+    with_curl = ("curl", "-sS", "-o", "/dev/null", "--connect-to", "::127.0.0.1:80", urls)
+    assert alice.type(*with_curl).returncode == 0
+    shown = alice.type("locald", "requests", "--json").stdout.splitlines()
+    assert [json.loads(line)["url"].rpartition("?")[2] for line in shown] == [str(i) for i in range(201, 1201)]

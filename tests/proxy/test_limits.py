@@ -32,9 +32,11 @@ def let_pass(rig: Any, seconds: float) -> None:
 
 
 def test_every_limit_has_a_test_and_a_reason() -> None:
-    """By its name here or in the two other files; and a comment behind it in limits.py."""
+    """By its name here or in the other files; and a comment behind it in limits.py."""
     here = Path(__file__)
-    tests = "".join((here.parent / name).read_text() for name in (here.name, "test_door.py", "test_pool.py"))
+    tests = "".join(
+        (here.parent / name).read_text() for name in (here.name, "test_door.py", "test_pool.py", "test_access.py")
+    )
     source = (here.parents[2] / "locald" / "proxy" / "limits.py").read_text()
     for field in dataclasses.fields(Limits):
         assert re.search(rf"\b{field.name}=", tests), f"{field.name} has no test"
