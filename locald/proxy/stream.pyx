@@ -69,6 +69,11 @@ cdef class Poller:
         self._streams = {}
         loop.add_reader(self._ready.fileno(), self._turn)
 
+    @property
+    def watched(self):
+        """How many Streams wait for something."""
+        return len(self._streams)
+
     def close(self):
         """All Streams must be gone."""
         self.loop.remove_reader(self._ready.fileno())
