@@ -240,9 +240,11 @@ static int parse_field(const unsigned char *buf, size_t at, size_t end, size_t m
     if (head->count == most || head->count == HTTP1_FIELDS_MAX)
         return HTTP1_TOO_MANY_FIELDS;
     size_t start = (size_t)(colon - buf) + 1;
+    int bad = 0; /* without a branch in the loop, compilers look at many bytes at once */
     for (size_t i = start; i < end; i++)
-        if ((buf[i] < ' ' && buf[i] != '\t') || buf[i] == 0x7f)
-            return HTTP1_BAD_FIELD_VALUE;
+        bad |= ((buf[i] < ' ') & (buf[i] != '\t')) | (buf[i] == 0x7f);
+    if (bad)
+        return HTTP1_BAD_FIELD_VALUE;
     struct http1_field *field = &head->fields[head->count++];
     field->name = span(at, (size_t)(colon - buf) - at);
     while (start < end && (buf[start] == ' ' || buf[start] == '\t'))

@@ -14,6 +14,8 @@ cdef class Poller:
     cdef readonly object loop
     cdef object _ready
     cdef dict _streams
+    cdef list _unsent
+    cdef bint _turning
 
     cdef watch(self, Stream stream, int events)
 
@@ -25,7 +27,7 @@ cdef class Stream:
     cdef int _fd, _watched
     cdef list _pending
     cdef Py_ssize_t _size, _high
-    cdef bint _reading, _told_to_pause, _closing, _lost, _end_wanted, _ended, _broken
+    cdef bint _reading, _told_to_pause, _closing, _lost, _end_wanted, _ended, _broken, _later
 
     cpdef write(self, bytes data)
     cdef Py_ssize_t _send(self, bytes data) except -2

@@ -27,6 +27,7 @@ __all__ = ["Poller", "Protocol", "Stream"]
 
 cdef enum:
     READ_MAX = 262144  # bytes at once; what a reader of a large body gets and a busy loop can spare
+    LATER_MAX = 16384  # bytes that wait for the end of a turn: what is large gains nothing by that
 
 # Shared by all: what is read becomes a bytes object before anyone else reads.
 cdef char[READ_MAX] BUFFER
@@ -67,6 +68,7 @@ cdef class Poller:
         self.loop = loop
         self._ready = Ready()
         self._streams = {}
+        self._unsent = []
         loop.add_reader(self._ready.fileno(), self._turn)
 
     @property
@@ -92,6 +94,7 @@ cdef class Poller:
     def _turn(self):
         cdef Stream stream
         cdef int fd, events
+        self._turning = True
         for fd, events in self._ready.ready():
             # One before it may have stopped it; its descriptor is no other's yet, since it is closed in a later turn.
             stream = self._streams.get(fd)
@@ -100,6 +103,13 @@ cdef class Poller:
             if stream._watched & TO_READ and events != TO_WRITE:
                 stream._on_readable()
             if stream._watched & TO_WRITE and events != TO_READ:
+                stream._on_writable()
+        # All small writes of a turn at once: who reads them is woken up once, and not put to sleep in between.
+        self._turning = False
+        while self._unsent:
+            stream = self._unsent.pop()
+            stream._later = False
+            if stream._pending:
                 stream._on_writable()
 
 
@@ -147,6 +157,11 @@ cdef class Stream:
         if self._closing or self._end_wanted or self._broken:
             return
         if self._pending:
+            self._queue(data)
+            return
+        if self._poller._turning and PyBytes_GET_SIZE(data) < LATER_MAX:
+            self._later = True
+            self._poller._unsent.append(self)
             self._queue(data)
             return
         size = self._send(data)
@@ -215,9 +230,11 @@ cdef class Stream:
         if size < 0 or self._lost:
             return
         self._size = PyBytes_GET_SIZE(data) - size
-        self._pending = [data[size:] if size else data] if self._size else []
-        if not self._pending:
-            self._watch()
+        self._pending.clear()
+        if self._size:
+            self._pending.append(data[size:] if size else data)
+        self._watch()
+        if self._size == 0:
             if self._closing:
                 self._lose(None)
             elif self._end_wanted:
@@ -257,7 +274,7 @@ cdef class Stream:
 
     cdef _watch(self):
         """Look for what we can do something about."""
-        self._poller.watch(self, (TO_READ if self._reading else 0) | (TO_WRITE if self._pending else 0))
+        self._poller.watch(self, (TO_READ if self._reading else 0) | (TO_WRITE if self._pending and not self._later else 0))
 
     def _shut(self):
         try:
