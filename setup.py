@@ -73,13 +73,11 @@ EXTENSIONS = [
     *(
         Extension(
             f"locald.proxy.{name}",
-            [f"locald/proxy/{name}.pyx", *sources],
+            [f"locald/proxy/{name}.pyx", *(["csrc/http1.c"] if name == "http1" else [])],
             depends=["csrc/http1.h"],
             **C,
         )
-        for name, sources in {
-            "http1": ["csrc/http1.c"], "headers": [], "access": [], "stream": [], "upstream": [], "connection": [],
-        }.items()
+        for name in ("http1", "headers", "access", "stream", "upstream", "connection")
     ),
 ]
 

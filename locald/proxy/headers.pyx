@@ -321,7 +321,8 @@ cpdef bytes response_head(Response response, int minor, bint chunked, bint close
     cdef bytes last, out
     cdef char *at
     cdef unsigned long long length = 0
-    cdef bint counted = not chunked and response.length is not None and response.status >= 200 and response.status != 204
+    cdef bint final = response.status >= 200
+    cdef bint counted = final and not chunked and response.length is not None and response.status != 204
     plan(response, False, &planned)
     last = connection_fields(response, minor, close, &planned)
     if counted:

@@ -15,6 +15,7 @@ cdef class Poller:
     cdef object _ready
     cdef dict _streams
     cdef list _unsent
+    cdef char *_buffer
     cdef bint _turning
 
     cdef watch(self, Stream stream, int events)

@@ -16,6 +16,7 @@ else:
     from locald.proxy.ready_linux import READ, WRITE, Ready
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.errno cimport EAGAIN, EINTR
 from libc.errno cimport errno as c_errno
 
@@ -29,8 +30,6 @@ cdef enum:
     READ_MAX = 262144  # bytes at once; what a reader of a large body gets and a busy loop can spare
     LATER_MAX = 16384  # bytes that wait for the end of a turn: what is large gains nothing by that
 
-# Shared by all: what is read becomes a bytes object before anyone else reads.
-cdef char[READ_MAX] BUFFER
 cdef int TO_READ = READ
 cdef int TO_WRITE = WRITE
 
@@ -60,9 +59,17 @@ cdef class Protocol:
 cdef class Poller:
     """Watches the sockets of Streams, and wakes those that are ready.
 
-    One descriptor of the loop's for all of them.  A reader of the loop's for each would not do: after an error uvloop calls
-    it once more and never again, with bytes still to be read before that error.
+    One descriptor of the loop's for all of them.  A reader of the loop's for each would not do: after an error uvloop
+    calls it once more and never again, with bytes still to be read before that error.
     """
+
+    def __cinit__(self):
+        self._buffer = <char *> PyMem_Malloc(READ_MAX)  # for all: what is read becomes an object at once
+        if self._buffer is NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        PyMem_Free(self._buffer)
 
     def __init__(self, loop):
         self.loop = loop
@@ -206,10 +213,10 @@ cdef class Stream:
     # What the poller tells.
 
     cdef _on_readable(self):
-        cdef ssize_t size = recv(self._fd, BUFFER, READ_MAX, 0)
+        cdef ssize_t size = recv(self._fd, self._poller._buffer, READ_MAX, 0)
         try:
             if size > 0:
-                self._protocol.data_received(PyBytes_FromStringAndSize(BUFFER, size))
+                self._protocol.data_received(PyBytes_FromStringAndSize(self._poller._buffer, size))
             elif size == 0:
                 self._ended = True
                 self._reading = False
@@ -274,7 +281,8 @@ cdef class Stream:
 
     cdef _watch(self):
         """Look for what we can do something about."""
-        self._poller.watch(self, (TO_READ if self._reading else 0) | (TO_WRITE if self._pending and not self._later else 0))
+        cdef bint stuck = len(self._pending) > 0 and not self._later
+        self._poller.watch(self, (TO_READ if self._reading else 0) | (TO_WRITE if stuck else 0))
 
     def _shut(self):
         try:

@@ -219,7 +219,7 @@ cdef class Pool:
             line.waiting.remove(exchange)
 
     cdef Upstream take(self, Line line):
-        """The connection that was used last, if it was idle for less than its time: the others may then grow old and go."""
+        """The connection that was used last, if it was idle for less than its time; the others may then grow old."""
         cdef Upstream upstream
         cdef double time
         if not line.idle:
