@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from typing import Any
 
 import pytest
-from talking import END, GET, OK, body_of, read_head, read_until
+from rig import App
+from talking import END, GET, OK, body_of, head_then, read_head, read_until
 
 from locald.proxy.http1 import Reader, Response
 from locald.proxy.routes import Route, Target, UnixTarget
@@ -222,6 +224,21 @@ def test_502_says_which_upstream_what_was_tried_and_what_to_do(rig: Any, closed:
         "start it",
     ):
         assert fact in text
+
+
+@pytest.mark.parametrize("accept", FORMS)
+def test_502_says_when_the_app_last_answered(rig: Any, accept: bytes) -> None:
+    def words(answer: bytes) -> str:
+        body = body_of(answer).decode()
+        return Tags(body).text if accept == b"text/html" else body
+
+    server = App(head_then(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"))
+    rig.route("app", server.port)
+    rig.route("never", server.port)
+    assert ask(rig, accept).startswith(b"HTTP/1.1 200 ")
+    server.close()
+    assert re.search(r"It last answered [0-9]\.[0-9] seconds ago\.", words(ask(rig, accept)))
+    assert "It has not answered yet." in words(ask(rig, accept, b"never.localhost"))
 
 
 @pytest.mark.parametrize("accept", FORMS)

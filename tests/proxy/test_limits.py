@@ -31,7 +31,7 @@ def let_pass(rig: Any, seconds: float) -> None:
     rig.wait(lambda: rig.proxy.now() > start + seconds)
 
 
-def test_every_limit_has_a_test_and_a_reason() -> None:
+def test_every_limit_is_shown_at_work_and_has_a_reason() -> None:
     """By its name here or in the other files; and a comment behind it in limits.py."""
     here = Path(__file__)
     tests = "".join(
