@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import select
 import socket
 
 from locald.proxy.access import Log
@@ -92,6 +93,7 @@ class Proxy:
         """One timer for all: a timer for each request would cost more than the request."""
         now = self.now()
         self._expire([client for client in self.clients if 0 < client.deadline <= now], now)
+        self._cut_the_vanished()
         self.pool.sweep()
         self.door.tick()
         self._timer = self.loop.call_later(self.limits.sweep_s, self._sweep)
@@ -104,3 +106,16 @@ class Proxy:
         del late[-EACH_TURN:]
         if late:
             self.loop.call_soon(self._expire, late, now)
+
+    def _cut_the_vanished(self) -> None:
+        """Who is not read from now, since an app takes no more, is not seen to reset either: the loop does not look."""
+        stalled = {
+            client.transport.get_extra_info("socket").fileno(): client
+            for client in self.clients
+            if not client.transport.is_reading() and not client.transport.is_closing()
+        }
+        poll = select.poll()
+        for fd in stalled:
+            poll.register(fd, 0)  # errors and hang-ups are told without being asked for
+        for fd, _ in poll.poll(0) if stalled else ():
+            stalled[fd].transport.abort()
