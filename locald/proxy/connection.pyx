@@ -23,6 +23,7 @@ IDEMPOTENT = frozenset([b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"])  # RFC 
 
 cdef enum:
     SWITCHING = 101
+    PARTS_MAX = 64  # of a response, sent as one: chunks of a byte take ten times their size while they wait
 
 
 # What a client's bytes are now.
@@ -411,6 +412,8 @@ cdef class Exchange(Borrower):
                 self._out += (chunk_head(len(event)), event, b"\r\n")
             else:
                 self._out.append(event)
+            if len(self._out) >= PARTS_MAX:
+                self._flush()
         elif isinstance(event, End):
             if self._chunked:
                 self._out.append(last_chunk(headers.trailers(event.trailers)))
