@@ -6,7 +6,7 @@ the other does not take more, so what waits in memory is bounded whatever the si
 """
 
 from locald.proxy import headers, pages
-from locald.proxy.http1 import NEED_DATA, ProtocolError, chunk_head, last_chunk
+from locald.proxy.http1 import NEED_DATA, HeadCutOff, ProtocolError, chunk_head, last_chunk
 from locald.proxy.routes import rewritten
 from locald.proxy.upstream import DialError
 
@@ -145,7 +145,10 @@ cdef class Client(Protocol):
             try:
                 event = self.reader.next_event()
             except ProtocolError as error:
-                self._refuse(error)
+                if isinstance(error, HeadCutOff) and self.exchange is None:
+                    self._close()  # nobody has asked for anything
+                else:
+                    self._refuse(error)
                 return
             if event is NEED_DATA:
                 break

@@ -8,6 +8,8 @@ class ProtocolError(Exception):
     status: int
     text: str
 
+class HeadCutOff(ProtocolError): ...
+
 class Request:
     method: bytes
     target: bytes

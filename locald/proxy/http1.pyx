@@ -37,6 +37,7 @@ from locald.proxy.chttp1 cimport (
 __all__ = [
     "NEED_DATA",
     "End",
+    "HeadCutOff",
     "ProtocolError",
     "Reader",
     "Request",
@@ -54,6 +55,10 @@ class ProtocolError(Exception):
         super().__init__(text)
         self.status = status
         self.text = text
+
+
+class HeadCutOff(ProtocolError):
+    """The connection ended within a head, or within trailers."""
 
 
 @cython.no_gc  # it holds bytes, and nothing that could hold it
@@ -164,7 +169,7 @@ cdef class Reader:
             raise _error(used)
         if used == 0:
             if self.ended and (self.started() or role == HTTP1_TRAILERS):
-                raise ProtocolError(400, "the connection ended within a head")
+                raise HeadCutOff(400, "the connection ended within a head")
             return NEED_DATA
         memset(&self.scan, 0, sizeof(self.scan))
         if role == HTTP1_TRAILERS:
