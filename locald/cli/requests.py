@@ -14,6 +14,7 @@ from locald.control.messages import Access, Seen, WatchRequests
 
 __all__ = ["command"]
 
+HEAD = "TIME      CODE  METHOD     BYTES    FIRST    TOTAL  URL  ->  UPSTREAM"
 COLOURS = {0: "red", 1: "cyan", 2: "green", 3: "cyan", 4: "yellow", 5: "red"}
 
 
@@ -39,6 +40,8 @@ def command(name: str | None, follow: bool, as_json: bool) -> int:
                 note(f"{seen.missed} requests came faster than they could be shown")
             for request in seen.requests:
                 if name is None or request.app.partition("/")[0] == name:
+                    if not shown and not as_json:
+                        click.echo(HEAD)
                     click.echo(msgspec.json.encode(request) if as_json else _line(request))
                     shown += 1
             if seen.last:
@@ -52,7 +55,7 @@ def _line(request: Access) -> str:
     moment = time.strftime("%H:%M:%S", time.localtime(request.time))
     status = click.style(f"{request.status or '-':>3}", fg=COLOURS[request.status // 100])
     first, total = (duration(value) if value is not None else "-" for value in (request.first_s, request.total_s))
-    line = f"{moment}  {status}  {request.method or '-':<7} {size(request.sent):>8} {first:>8} {total:>8}  "
+    line = f"{moment}  {status}   {request.method or '-':<7} {size(request.sent):>8} {first:>8} {total:>8}  "
     line += request.url or "(no request that could be understood)"
     if request.upstream:
         line += f"  ->  {request.upstream}"

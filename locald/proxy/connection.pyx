@@ -221,7 +221,7 @@ cdef class Client(Protocol):
         keep = request is not None and request.keep_alive and request_done and not self.proxy.draining
         data = pages.render(page, request, close=not keep)
         record.status = page.status
-        record.sent = len(data)
+        record.sent = len(data.partition(b"\r\n\r\n")[2])
         record.first = now()
         record.began = record.began or record.first
         record.note = page.note or page.title

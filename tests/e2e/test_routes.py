@@ -227,10 +227,11 @@ def test_requests_shows_what_was_asked_and_what_became_of_it(alice: Any, wait_fo
     assert "127.0.0.1:1: connection refused" in second["note"]
 
     table = alice.type("locald", "requests").stdout.splitlines()
-    assert len(table) == 2
-    assert table[0].endswith(f"http://api.localhost/x?q=1  ->  unix:{alice.home}/app.sock")
-    assert " 200  GET " in table[0]
-    assert len(alice.type("locald", "requests", "api").stdout.splitlines()) == 1
+    assert len(table) == 3
+    assert table[1].endswith(f"http://api.localhost/x?q=1  ->  unix:{alice.home}/app.sock")
+    assert table[0].split() == ["TIME", "CODE", "METHOD", "BYTES", "FIRST", "TOTAL", "URL", "->", "UPSTREAM"]
+    assert table[1].split()[1:5] == ["200", "GET", "15", "B"]
+    assert len(alice.type("locald", "requests", "api").stdout.splitlines()) == 2
     assert [json.loads(line) for line in alice.type("locald", "requests", "--json").stdout.splitlines()] == [
         first,
         second,

@@ -8,7 +8,7 @@ import threading
 from typing import Any
 
 import pytest
-from talking import END, GET, OK, POST, head_then, read_head, read_until, vanish
+from talking import END, GET, OK, POST, body_of, head_then, read_head, read_until, vanish
 
 from locald.proxy.limits import Limits
 
@@ -56,10 +56,10 @@ def test_a_request_is_told_with_all_that_one_asks(rig: Any, app: Any) -> None:
 def test_an_answer_of_our_own_is_told_with_its_reason(
     rig: Any, recorder: list[bytes], asked: bytes, status: int, name: str, note: str
 ) -> None:
-    rig.talk(asked)
+    body = body_of(rig.talk(asked))
     (record,) = logged(rig)
+    assert record.sent == len(body) > 0
     assert (record.status, record.app, record.upstream, record.note) == (status, name, "", note)
-    assert record.sent > 0
     assert record.ended >= record.first >= record.began > 0
 
 
