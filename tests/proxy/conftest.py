@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import Callable, Iterator
 
@@ -41,3 +42,19 @@ def recorder(app: Callable[..., App]) -> list[bytes]:
 
     app(handle)
     return seen
+
+
+@pytest.fixture
+def full_backlog() -> Iterator[int]:
+    """The port of a listener whose line is full: Linux neither makes nor refuses a connection to it."""
+    with socket.socket() as listener, contextlib.ExitStack() as stack:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        while True:
+            sock = stack.enter_context(socket.socket())
+            sock.settimeout(0.2)
+            try:
+                sock.connect(listener.getsockname())
+            except TimeoutError:
+                break
+        yield listener.getsockname()[1]

@@ -7,7 +7,6 @@ import dataclasses
 import re
 import socket
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -189,25 +188,6 @@ def test_idle_s_is_how_long_a_client_may_take_nothing_of_its_last_answer(rig: An
 # Connections to apps
 
 
-@pytest.fixture
-def full_backlog(rig: Any) -> Iterator[None]:
-    """The app is a listener whose line is full, so that a connection to it is neither made nor refused."""
-    with socket.socket() as listener, contextlib.ExitStack() as stack:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        while True:
-            sock = stack.enter_context(socket.socket())
-            sock.setblocking(False)
-            sock.connect_ex(listener.getsockname())
-            sock.settimeout(0.2)
-            try:
-                sock.send(b"x")
-            except (TimeoutError, BlockingIOError, OSError):
-                break
-        rig.route("app", listener.getsockname()[1])
-        yield
-
-
 @pytest.mark.linux("other systems refuse at a full backlog")
 @limited(half_closed_s=0.05, sweep_s=SOON)
 def test_half_closed_s_is_how_long_a_client_that_has_sent_its_end_is_answered_with_silence(rig: Any, app: Any) -> None:
@@ -228,7 +208,8 @@ def test_half_closed_s_is_how_long_a_client_that_has_sent_its_end_is_answered_wi
 
 
 @limited(dial_s=0.05)
-def test_dial_s(rig: Any, full_backlog: None) -> None:
+def test_dial_s(rig: Any, full_backlog: int) -> None:
+    rig.route("app", full_backlog)
     with rig.connect() as sock:
         sock.sendall(GET)
         answer = read_answer(sock)
