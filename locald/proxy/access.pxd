@@ -15,5 +15,6 @@ cdef class Log:
     cdef list _ring
     cdef Py_ssize_t _size
     cdef object _waiter
+    cdef double _behind
 
-    cdef add(self, Record record, double now)
+    cdef add(self, Record record, double time)

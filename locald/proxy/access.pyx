@@ -7,7 +7,7 @@ import asyncio
 
 cimport cython
 
-from locald.proxy.clock cimport wall
+from locald.proxy.clock cimport now, wall
 
 __all__ = ["Log", "Record"]
 
@@ -33,12 +33,17 @@ cdef class Log:
 
     def __init__(self, size):
         self._size = size
+        self.look_at_the_wall()
         self._ring = [None] * size
 
-    cdef add(self, Record record, double now):
+    def look_at_the_wall(self):
+        """How far the clock of records is behind people's; found again and again: one may sleep, the other be set."""
+        self._behind = wall() - now()
+
+    cdef add(self, Record record, double time):
         """One is over."""
-        record.ended = now
-        record.time = wall() - (now - record.began)
+        record.ended = time
+        record.time = record.began + self._behind
         self.count += 1
         record.number = self.count
         if len(record.target) > TARGET_MAX or len(record.host) > HOST_MAX or len(record.method) > METHOD_MAX:

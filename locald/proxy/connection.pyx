@@ -37,7 +37,7 @@ cdef enum Mode:
 cdef class Client(Protocol):
     """One connection of one client.  ``deadline``: by clock.pxd, 0 for none."""
 
-    cdef readonly object proxy, transport
+    cdef readonly object proxy
     cdef public double deadline
     cdef object limits, routes
     cdef Pool pool
@@ -77,7 +77,7 @@ cdef class Client(Protocol):
     # The event loop calls these.
 
     cpdef connection_made(self, transport):
-        self.transport = transport
+        self.use(transport)
         self.transport.set_write_buffer_limits(high=self._write_high)
         peer = transport.get_extra_info("peername") or ("unknown",)
         self.hop = Hop(str(peer[0]), "http", self.proxy.port)
@@ -180,8 +180,8 @@ cdef class Client(Protocol):
             self.answer(page, request, not request.has_body, record)
         else:
             self._line.requests += 1
-            self.exchange = Exchange(self, request, record)
-            self.exchange.start()
+            self.exchange = Exchange.__new__(Exchange)
+            self.exchange.start(self, request, record)
 
     cdef _find(self, Request request):
         """The route, None for none; looked up again only where it could be another than that of the last request."""
@@ -218,23 +218,22 @@ cdef class Client(Protocol):
     cdef answer(self, page, Request request, bint request_done, Record record):
         """Send an answer of our own; the connection goes on if the request was complete and asked for that."""
         cdef bytes data
-        keep = request is not None and request.keep_alive and request_done and not self.proxy.draining
+        keep = request is not None and request.keep_alive and request_done and not self.pool.draining
         data = pages.render(page, request, close=not keep)
         record.status = page.status
         record.sent = len(data.partition(b"\r\n\r\n")[2])
         record.first = now()
         record.began = record.began or record.first
         record.note = page.note or page.title
-        self.transport.write(data)
-        self.finish(keep, request_done, record)
+        self.write(data)
+        self.finish(keep, request_done, record, record.first)
 
-    cdef finish(self, bint keep, bint request_done, Record record):
-        """A response is complete."""
-        cdef double time = now()
+    cdef finish(self, bint keep, bint request_done, Record record, double time):
+        """A response is complete, at that time."""
         cdef bint more = self.reader.started()
         self.log.add(record, time)
         self.exchange = None
-        if keep and not self.proxy.draining and (more or not self._half_closed):
+        if keep and not self.pool.draining and (more or not self._half_closed):
             self.deadline = time + (self._head_s if more and not self._blocked else self._idle_s)
             if more:
                 # Pipelined.  Not from here: a thousand of them would be a thousand frames deep.
@@ -317,7 +316,10 @@ cdef class Exchange(Borrower):
     cdef Response _response
     cdef list _out
 
-    def __init__(self, Client client, Request request, Record record):
+    # Towards the upstream.
+
+    cdef start(self, Client client, Request request, Record record):
+        """Begin, or wait in line while the route has as many at work as it may have."""
         self.client = client
         self.request = request
         self.record = record
@@ -326,11 +328,6 @@ cdef class Exchange(Borrower):
         self._upgrade = is_websocket(request)
         self._keep = request.keep_alive
         self._out = []
-
-    # Towards the upstream.
-
-    cdef start(self):
-        """Begin, or wait in line while the route has as many at work as it may have."""
         if self.client.pool.enter(self.line, self):
             self.admitted()
 
@@ -374,7 +371,7 @@ cdef class Exchange(Borrower):
         self.record.upstream = upstream.shown
         upstream.lend(self, self.request.method == b"HEAD")
         target = rewritten(self.request.target, self.route) if self.route.strip else self.request.target
-        upstream.transport.write(
+        upstream.write(
             request_head(self.request, target, self.route.strip, self.client.hop, self._upgrade)
         )
         self.wants_body = not self._request_done
@@ -387,13 +384,13 @@ cdef class Exchange(Borrower):
         self.record.received += len(data)
         if self.request.chunked:
             data = b"%b%b\r\n" % (chunk_head(len(data)), data)
-        self.upstream.transport.write(data)
+        self.upstream.write(data)
 
     cdef request_end(self, End end):
         self._request_done = True
         self.wants_body = False
         if self.upstream is not None and self.request.chunked:
-            self.upstream.transport.write(last_chunk(headers.trailers(end.trailers)))
+            self.upstream.write(last_chunk(headers.trailers(end.trailers)))
 
     cdef upstream_writable(self, bint writable):
         if self.client.mode == TUNNEL:
@@ -435,10 +432,10 @@ cdef class Exchange(Borrower):
             if minor:  # HTTP/1.0 knows no interim responses
                 self._out.append(response_head(response, minor, False, False))
             return
-        unknown = response.has_body and response.length is None
+        unknown = response.has_body and not response.counted
         self._chunked = unknown and minor == 1
         self._counted = not unknown or self._chunked
-        self._keep = self._keep and self._counted and self._request_done and not self.client.proxy.draining
+        self._keep = self._keep and self._counted and self._request_done and not self.client.pool.draining
         self._response = response
         self.answered = True
         self.record.status = response.status
@@ -450,7 +447,7 @@ cdef class Exchange(Borrower):
             out, self._out = self._out, []
             if self.client._half_closed:
                 self.client.be_patient()
-            self.client.transport.write(out[0] if len(out) == 1 else b"".join(out))
+            self.client.write(out[0] if len(out) == 1 else b"".join(out))
 
     cdef bint is_event_stream(self):
         """Whether the response is one that has no end; who reads it has no reason to stop sending and go on reading."""
@@ -461,18 +458,19 @@ cdef class Exchange(Borrower):
 
     cdef _finish(self):
         cdef Upstream upstream = self.upstream
+        cdef double time = now()
         self._flush()
         self.upstream = None
         if upstream is not None:
             reusable = self._response.keep_alive and self._request_done and not upstream.reader.waiting()
-            self._return(upstream, reusable)
+            self._return(upstream, reusable, time)
         self._release()
-        self.client.finish(self._keep, self._request_done, self.record)
+        self.client.finish(self._keep, self._request_done, self.record, time)
 
-    cdef _return(self, Upstream upstream, bint reusable):
+    cdef _return(self, Upstream upstream, bint reusable, double time):
         upstream.borrower = None
-        if reusable and not upstream.gone and not self.client.proxy.draining:
-            self.client.pool.give_back(upstream)
+        if reusable and not upstream.gone and not self.client.pool.draining:
+            self.client.pool.give_back(upstream, time)
         else:
             upstream.discard()  # the rest of the request, if there is one, is of no use to anyone
 
@@ -560,7 +558,7 @@ cdef class Exchange(Borrower):
         self.client.mode = TUNNEL
         rest = self.client.reader.take_rest()
         if rest:
-            upstream.transport.write(rest)
+            upstream.write(rest)
         self.client.set_paused(False)
         if self.client._half_closed:
             self.tunnel_end(True)
@@ -568,11 +566,11 @@ cdef class Exchange(Borrower):
     cdef client_data(self, bytes data):
         self.record.received += len(data)
         if self.upstream is not None:
-            self.upstream.transport.write(data)
+            self.upstream.write(data)
 
     cdef tunnel_data(self, bytes data):
         self.record.sent += len(data)
-        self.client.transport.write(data)
+        self.client.write(data)
 
     cdef tunnel_eof(self):
         self.tunnel_end(False)

@@ -92,7 +92,7 @@ class Door:
         self._told = False
         self.open()
         if self.is_open:
-            self._proxy.draining = False
+            self._proxy.pool.draining = False
         elif self._listeners:
             self._make_room()
 
@@ -125,7 +125,7 @@ class Door:
         if self._leaving:
             return
         self._leaving.update(self._idlest())
-        self._proxy.draining |= not self._leaving
+        self._proxy.pool.draining |= not self._leaving
         for client in self._leaving:
             client.drain()
             client.deadline = self._proxy.now() + self._proxy.limits.linger_s

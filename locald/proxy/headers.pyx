@@ -287,8 +287,8 @@ cdef bytes rare_fields(Request request, bytes prefix, bint upgrade, Plan *planne
         fields = one_hop_less(request, planned)
     if request.chunked:
         fields += b"Transfer-Encoding: chunked\r\n"
-    elif request.length is not None:
-        fields += b"Content-Length: %d\r\n" % request.length
+    elif request.counted:
+        fields += b"Content-Length: %d\r\n" % request.size
     if upgrade:
         fields += b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
     if prefix:
@@ -320,13 +320,11 @@ cpdef bytes response_head(Response response, int minor, bint chunked, bint close
     cdef Plan planned
     cdef bytes last, out
     cdef char *at
-    cdef unsigned long long length = 0
     cdef bint final = response.status >= 200
-    cdef bint counted = final and not chunked and response.length is not None and response.status != 204
+    cdef bint counted = final and not chunked and response.counted and response.status != 204
+    cdef unsigned long long length = response.size if counted else 0
     plan(response, False, &planned)
     last = connection_fields(response, minor, close, &planned)
-    if counted:
-        length = response.length
     out = PyBytes_FromStringAndSize(
         NULL,
         15  # "HTTP/1.1 200 ", CRLF

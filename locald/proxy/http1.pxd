@@ -11,7 +11,8 @@ cdef class Message:
     cdef list known
     cdef readonly int minor
     cdef readonly bint keep_alive, has_body
-    cdef readonly object length
+    cdef bint counted  # there is a Content-Length, of
+    cdef unsigned long long size
 
 
 cdef class Request(Message):

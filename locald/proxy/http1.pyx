@@ -63,7 +63,11 @@ class HeadCutOff(ProtocolError):
 
 @cython.no_gc  # it holds bytes, and nothing that could hold it
 cdef class Message:
-    """A head, and what it says of the body behind it.  ``length`` is Content-Length's number."""
+    """A head, and what it says of the body behind it.  ``length`` is Content-Length's number, None for none."""
+
+    @property
+    def length(self):
+        return self.size if self.counted else None
 
     @property
     def fields(self):
@@ -191,7 +195,7 @@ cdef class Reader:
         request.host = _bytes(self.data, self.at, self.head.host)
         request.wants_upgrade = bool(self.head.flags & HTTP1_WANTS_UPGRADE)
         request.chunked = self.head.framing == HTTP1_CHUNKED
-        request.length = self.head.length if self.head.framing == HTTP1_LENGTH else None
+        request.counted, request.size = self.head.framing == HTTP1_LENGTH, self.head.length
         request.has_body = request.chunked or (self.head.framing == HTTP1_LENGTH and self.head.length > 0)
         if self.head.target.size == 0:
             request.target = b"*" if request.method == b"OPTIONS" else b"/"
@@ -207,14 +211,13 @@ cdef class Reader:
         response.reason = _bytes(self.data, self.at, self.head.reason)
         response.has_body = self.head.framing != HTTP1_NO_BODY
         response.until_close = self.head.framing == HTTP1_UNTIL_CLOSE
-        response.length = None
-        if self.head.framing == HTTP1_LENGTH:
-            response.length = self.head.length
-        elif self.head.framing == HTTP1_NO_BODY:  # to HEAD, or 304: the length of what is not sent
+        response.counted, response.size = self.head.framing == HTTP1_LENGTH, self.head.length
+        if self.head.framing == HTTP1_NO_BODY:  # to HEAD, or 304: the length of what is not sent
             for i in range(self.head.count):
                 if self.head.fields[i].name.size == 14:
                     if _bytes(self.data, self.at, self.head.fields[i].name).lower() == b"content-length":
-                        response.length = int(_bytes(self.data, self.at, self.head.fields[i].value))
+                        response.counted = True
+                        response.size = int(_bytes(self.data, self.at, self.head.fields[i].value))
         return response
 
     cdef object _next_of_body(self):

@@ -10,7 +10,6 @@ assert sys.platform == "darwin"  # noqa: S101  (type checkers read this too)
 __all__ = ["READ", "WRITE", "Ready"]
 
 READ, WRITE = 1, 2
-MOST = 256  # at once: the others are ready in the next turn
 
 
 class Ready:
@@ -30,5 +29,5 @@ class Ready:
         ]
         self._kqueue.control(changes, 0, 0)
 
-    def ready(self) -> list[tuple[int, int]]:
-        return [(event.ident, self._bits[event.filter]) for event in self._kqueue.control(None, MOST, 0)]
+    def poll(self, seconds: float, most: int) -> list[tuple[int, int]]:
+        return [(event.ident, self._bits[event.filter]) for event in self._kqueue.control(None, most, seconds)]

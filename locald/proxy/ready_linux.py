@@ -1,9 +1,9 @@
 """Which descriptors are ready, on Linux: epoll(7).  The contract, which ready_darwin.py keeps too:
 
 watch(fd, before, now) says what of READ and WRITE is wanted of it from now on, and was before; with 0 nothing at all is
-heard of it, not even that it broke.  ready() tells at once what there is: pairs of a descriptor and what can be tried,
-READ, WRITE, or anything else for both; which of them it was, the tries say.  Its own descriptor is readable while
-there is something to tell.
+heard of it, not even that it broke.  poll(0, most) tells at once what there is: pairs of a descriptor and what can be
+tried, READ, WRITE, or anything else for both; which of them it was, the tries say.  Its own descriptor is readable
+while there is something to tell.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import select
 __all__ = ["READ", "WRITE", "Ready"]
 
 READ, WRITE = select.EPOLLIN, select.EPOLLOUT
-MOST = 256  # at once: the others are ready in the next turn
 
 
 class Ready:
@@ -23,6 +22,7 @@ class Ready:
         self._epoll = select.epoll()
         self.fileno = self._epoll.fileno
         self.close = self._epoll.close
+        self.poll = self._epoll.poll
 
     def watch(self, fd: int, before: int, now: int) -> None:
         if not now:
@@ -31,6 +31,3 @@ class Ready:
             self._epoll.modify(fd, now)
         else:
             self._epoll.register(fd, now)
-
-    def ready(self) -> list[tuple[int, int]]:
-        return self._epoll.poll(0, MOST)

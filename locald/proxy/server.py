@@ -21,10 +21,7 @@ EACH_TURN = 64  # deadlines that are acted on before the loop turns: with a page
 
 
 class Proxy:
-    """Serves ``routes`` on the listeners it is given.  ``port`` is the one that URLs show.
-
-    ``draining``: no client's connection is kept after its response.
-    """
+    """Serves ``routes`` on the listeners it is given.  ``port`` is the one that URLs show."""
 
     def __init__(
         self,
@@ -41,7 +38,6 @@ class Proxy:
         self.pool = Pool(self.limits, self.poller)
         self.log = Log(self.limits.log_max)
         self.clients: set[Client] = set()
-        self.draining = False
         self.loop = asyncio.get_running_loop()
         self._logger = logger or logging.getLogger(__name__)
         self.now = self.pool.now
@@ -61,7 +57,7 @@ class Proxy:
     async def close(self, grace: float = 5.0) -> None:
         """Stop accepting, let open requests finish for ``grace`` seconds, then cut what is left."""
         self.door.close()
-        self.draining = True
+        self.pool.draining = True
         for client in list(self.clients):
             client.drain()
         if not await self._wait_until_empty(grace):
@@ -94,6 +90,7 @@ class Proxy:
         now = self.now()
         self._expire([client for client in self.clients if 0 < client.deadline <= now], now)
         self._cut_the_vanished()
+        self.log.look_at_the_wall()
         self.pool.sweep()
         self.door.tick()
         self._timer = self.loop.call_later(self.limits.sweep_s, self._sweep)

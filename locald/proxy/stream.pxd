@@ -2,6 +2,11 @@
 
 
 cdef class Protocol:
+    cdef readonly object transport
+    cdef Stream _stream
+
+    cdef use(self, object transport)
+    cdef write(self, bytes data)
     cpdef connection_made(self, transport)
     cpdef data_received(self, bytes data)
     cpdef eof_received(self)
@@ -12,7 +17,7 @@ cdef class Protocol:
 
 cdef class Poller:
     cdef readonly object loop
-    cdef object _ready
+    cdef object _ready, _poll
     cdef dict _streams
     cdef list _unsent
     cdef char *_buffer

@@ -27,6 +27,7 @@ cdef extern from "<sys/socket.h>" nogil:
 __all__ = ["Poller", "Protocol", "Stream"]
 
 cdef enum:
+    MOST = 256  # sockets in one turn; the others are ready in the next
     READ_MAX = 262144  # bytes at once; what a reader of a large body gets and a busy loop can spare
     LATER_MAX = 16384  # bytes that wait for the end of a turn: what is large gains nothing by that
 
@@ -35,7 +36,19 @@ cdef int TO_WRITE = WRITE
 
 
 cdef class Protocol:
-    """What asyncio.Protocol is, for C callers too."""
+    """What asyncio.Protocol is, for C callers too; ``transport`` is a Stream, or one of the loop's."""
+
+    cdef use(self, object transport):
+        """The transport of this connection."""
+        self.transport = transport
+        self._stream = transport if isinstance(transport, Stream) else None
+
+    cdef write(self, bytes data):
+        """Write to the transport, without a Python call where it is a Stream."""
+        if self._stream is not None:
+            self._stream.write(data)
+        else:
+            self.transport.write(data)
 
     cpdef connection_made(self, transport):
         pass
@@ -74,6 +87,7 @@ cdef class Poller:
     def __init__(self, loop):
         self.loop = loop
         self._ready = Ready()
+        self._poll = self._ready.poll
         self._streams = {}
         self._unsent = []
         loop.add_reader(self._ready.fileno(), self._turn)
@@ -102,7 +116,7 @@ cdef class Poller:
         cdef Stream stream
         cdef int fd, events
         self._turning = True
-        for fd, events in self._ready.ready():
+        for fd, events in self._poll(0, MOST):
             # One before it may have stopped it; its descriptor is no other's yet, since it is closed in a later turn.
             stream = self._streams.get(fd)
             if stream is None:

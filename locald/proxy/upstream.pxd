@@ -25,7 +25,7 @@ cdef class Line:
 
 
 cdef class Upstream(Protocol):
-    cdef readonly object target, transport  # a Stream
+    cdef readonly object target
     cdef readonly str shown
     cdef Reader reader
     cdef Borrower borrower
@@ -44,6 +44,7 @@ cdef class Upstream(Protocol):
 cdef class Pool:
     cdef readonly object limits
     cdef readonly set open
+    cdef public bint draining
     cdef object _lines
     cdef Poller _poller
     cdef Py_ssize_t _upstream_max, _pool_max
@@ -54,5 +55,5 @@ cdef class Pool:
     cdef leave(self, Line line)
     cdef give_up(self, Line line, object exchange)
     cdef Upstream take(self, Line line)
-    cdef give_back(self, Upstream upstream)
+    cdef give_back(self, Upstream upstream, double time)
     cdef forget(self, Upstream upstream)

@@ -22,6 +22,7 @@ class Line:
 class Pool:
     limits: Limits
     open: Set[Upstream]
+    draining: bool
     def __init__(self, limits: Limits, poller: Poller) -> None: ...
     def now(self) -> float: ...
     @property

@@ -79,7 +79,7 @@ cdef class Upstream(Protocol):
         self.reader.expect(head_request)
 
     cpdef connection_made(self, transport):
-        self.transport = transport
+        self.use(transport)
         self.transport.set_write_buffer_limits(high=self._pool.limits.write_high)
         self._pool.open.add(self)
 
@@ -166,7 +166,10 @@ cdef class Upstream(Protocol):
 
 
 cdef class Pool:
-    """The connections to all upstreams, and how many of them each route may have at work."""
+    """The connections to all upstreams, and how many of them each route may have at work.
+
+    ``draining``: none is kept any more, neither here nor with clients.
+    """
 
     def __init__(self, limits, Poller poller):
         self.limits = limits
@@ -234,14 +237,14 @@ cdef class Pool:
             upstream.discard()
         return None
 
-    cdef give_back(self, Upstream upstream):
+    cdef give_back(self, Upstream upstream, double time):
         """Keep a connection whose response is complete."""
         upstream.set_paused(False)  # a paused one would not see the server close it
         upstream.borrower = None
         if len(upstream.line.idle) >= self._pool_max:
             upstream.discard()
             return
-        upstream.idle_until = now() + self._pool_idle_s
+        upstream.idle_until = time + self._pool_idle_s
         upstream.line.idle.append(upstream)
 
     cdef forget(self, Upstream upstream):

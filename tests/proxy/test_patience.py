@@ -106,7 +106,7 @@ def test_the_last_answers_say_that_they_are_the_last(rig: Any, app: Any) -> None
         assert came.wait(10)
         closing = threading.Thread(target=rig.close)
         closing.start()
-        rig.wait(lambda: rig.proxy.draining)
+        rig.wait(lambda: rig.proxy.pool.draining)
         go_on.set()
         assert read_all(sock) == OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
         closing.join(10)
