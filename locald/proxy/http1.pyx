@@ -231,6 +231,8 @@ cdef class Reader:
             raise _error(event)
         self.at += used
         if event == HTTP1_DATA:
+            if base + found.at == 0 and found.size == <size_t> PyBytes_GET_SIZE(self.data):
+                return self.data  # all of it, as in the middle of a large body: no copy
             return _bytes(self.data, base, found)
         if event == HTTP1_TRAILERS_FOLLOW:
             self.stage = AT_TRAILERS
