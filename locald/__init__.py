@@ -8,6 +8,7 @@ The rooms, and who may enter them (tests/test_layout.py keeps it so):
     errors      every failure a user can see, and the exit codes
     paths       where things live
     config      config.toml, the user's settings of the daemon
+    files       the user's own files: closed to others, written whole or not at all
     fdpass      SCM_RIGHTS, a thin skin over csrc/fdpass.c
     shim        bind(): finds, verifies and calls the setuid helper (csrc/shim)
     refusal     why a port could not be had, in the words of an exception
@@ -16,6 +17,7 @@ The rooms, and who may enter them (tests/test_layout.py keeps it so):
     daemon      builds the rooms, connects them, owns start and stop
     aliases     routes that outlive the daemon, kept in a file
     proxy/      Host header to upstream: door, connection, http1, headers, routes, upstream, pages, access log
+    tls/        HTTPS: certificates, and who trusts them
     supervisor/ the processes we start: in the foreground for `locald run`, and their end
     setup/      what runs as root, once, by `sudo locald-setup`; nothing else does
 

@@ -13,6 +13,7 @@ from typing import Annotated
 
 import msgspec
 
+from locald import files
 from locald.errors import LocaldError
 
 __all__ = ["Alias", "Aliases"]
@@ -88,16 +89,9 @@ class Aliases:
 
     def _save(self, aliases: dict[tuple[str, str], Alias]) -> None:
         file = _File(VERSION, [aliases[key] for key in sorted(aliases)])
-        new = self._path.with_name(f"{self._path.name}.new")
         try:
-            fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-            with os.fdopen(fd, "wb") as out:
-                out.write(msgspec.json.format(msgspec.json.encode(file)) + b"\n")
-                out.flush()
-                os.fsync(fd)
-            new.rename(self._path)
+            files.write(self._path, msgspec.json.format(msgspec.json.encode(file)) + b"\n")
         except OSError as error:
-            new.unlink(missing_ok=True)
             raise LocaldError(f"the alias was not saved: {error.strerror}: {self._path}", "df -h ~") from None
         self._aliases = aliases
 

@@ -55,6 +55,11 @@ class Paths:
         return self.state / "aliases.json"
 
     @property
+    def authority(self) -> PurePosixPath:
+        """The folder of the user's certificate authority."""
+        return self.state / "ca"
+
+    @property
     def config(self) -> PurePosixPath:
         return self.settings / "config.toml"
 

@@ -102,7 +102,7 @@ def test_a_file_that_is_not_usable_is_set_aside_whole(tmp_path: Path, text: str,
 def test_what_cannot_be_saved_is_not_kept(tmp_path: Path) -> None:
     aliases = load(tmp_path / "aliases.json")
     aliases.add(KEPT[0])
-    (tmp_path / "aliases.json.new").symlink_to("elsewhere")  # never written through
+    (tmp_path / "aliases.json.new").mkdir()
     with pytest.raises(LocaldError, match="was not saved"):
         aliases.add(KEPT[1])
     assert [*aliases] == [*load(tmp_path / "aliases.json")] == KEPT[:1]

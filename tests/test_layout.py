@@ -13,9 +13,9 @@ LOCALD = Path(__file__).resolve().parent.parent / "locald"
 MODULES = sorted(path for path in LOCALD.rglob("*.py*") if path.suffix in (".py", ".pyx"))
 PURE = re.compile(r'"""[^"]*\[pure\]', re.DOTALL)
 IMPURE_LIBRARIES = {"asyncio", "socket", "ssl", "subprocess", "os", "time", "select", "threading", "uvloop"}
-PURE_LIBRARIES = {"msgspec"}
-OUTSIDE = {"click", "msgspec", "psutil", "uvloop", "cython", "libc", "cpython"}
-EVERYBODY = {"locald", "locald.errors", "locald.config", "locald.paths"}
+PURE_LIBRARIES = {"msgspec", "cryptography"}
+OUTSIDE = {"click", "cryptography", "msgspec", "psutil", "uvloop", "cython", "libc", "cpython"}
+EVERYBODY = {"locald", "locald.errors", "locald.config", "locald.files", "locald.paths"}
 ENTRY_POINTS = {"locald.cli", "locald.daemon", "locald.setup"}
 
 

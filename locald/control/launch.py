@@ -12,9 +12,10 @@ from typing import BinaryIO
 
 from locald.control.client import Client, NotRunning, connect
 from locald.control.codec import decode_reply
-from locald.control.lock import make_private, wait_until_free
+from locald.control.lock import wait_until_free
 from locald.control.messages import Failure, Hello
 from locald.errors import DaemonError, LocaldError
+from locald.files import make_private
 from locald.paths import Paths
 
 __all__ = ["ensure", "launch"]

@@ -13,8 +13,9 @@ import time
 from pathlib import Path
 
 from locald.errors import DaemonError, LocaldError
+from locald.files import make_private
 
-__all__ = ["hold", "make_private", "socket_of_holder", "wait_until_free"]
+__all__ = ["hold", "socket_of_holder", "wait_until_free"]
 
 
 def hold(lock: Path, socket: Path) -> int:
@@ -58,20 +59,3 @@ def wait_until_free(lock: Path, seconds: float) -> bool:
                 time.sleep(0.01)  # flock(2) has no time limit of its own
             else:
                 return True
-
-
-def make_private(folder: Path) -> None:
-    """Make the folder, or take what is there if it is this user's; nobody else may look inside."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        seen = os.fstat(fd)
-        if seen.st_uid != os.geteuid():
-            raise LocaldError(
-                f"{folder} belongs to uid {seen.st_uid}, not to you (uid {os.geteuid()})",
-                "remove it, or point XDG_RUNTIME_DIR and XDG_STATE_HOME at folders of your own",
-            )
-        if seen.st_mode & 0o077:
-            os.fchmod(fd, 0o700)
-    finally:
-        os.close(fd)

@@ -16,10 +16,10 @@ from pathlib import Path
 import msgspec
 
 from locald.control.codec import MAX_LINE, decode_request, encode
-from locald.control.lock import make_private
 from locald.control.messages import Failure, Hello, Reply, Request
 from locald.control.peer import peer_uid
 from locald.errors import LocaldError
+from locald.files import make_private
 
 __all__ = ["ControlServer", "Session"]
 

@@ -272,7 +272,7 @@ def test_ctrl_c_reaches_the_command_once(alice: Any) -> None:
     os.write(terminal.fd, b"\x03")
     terminal.read_until("heard 1")
     os.write(terminal.fd, b"hello\n")
-    assert "got hello after 1" in terminal.read_until("after")
+    assert "got hello after 1" in terminal.read_until("after 1")
     assert terminal.wait() == 9
 
 

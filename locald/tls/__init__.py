@@ -1,0 +1,4 @@
+"""HTTPS: certificates, and who trusts them.
+
+store         the authority's files, which only the user can read
+"""

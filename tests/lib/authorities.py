@@ -1,0 +1,20 @@
+"""A user's certificate authority without root: the ceremony of setup/authority.py, in the test's own process."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+
+from locald.setup import authority
+from locald.tls import store
+from locald.tls.store import Authority
+
+NOW = datetime.datetime(2026, 6, 1, 12, tzinfo=datetime.UTC)
+
+
+def make_authority(folder: Path, *domains: str, now: datetime.datetime | None = None) -> Authority:
+    """Make one in the folder, for these domains, "localhost" if there are none; ``now`` is now unless it is given."""
+    now = now or datetime.datetime.now(datetime.UTC)
+    key = authority.public_key(store.make_key(folder))
+    root, certificate = authority.establish(key, domains or ("localhost",), "alice of the tests", now)
+    return store.accept(folder, certificate, root, now)
