@@ -7,6 +7,7 @@ ready_linux   what the poller asks of the system: epoll
 ready_darwin  the same of macOS: kqueue
 connection    one client connection: requests in, responses out, with back-pressure; tunnels
 http1         bytes <-> events, a thin skin over csrc/http1.c  [pure]
+http2         frames <-> events, a thin skin over libnghttp2      [pure]
 headers       which fields go on, and which are ours           [pure]
 routes        host and path -> route                           [pure]
 targets       where a route leads, and how people write that   [pure]
