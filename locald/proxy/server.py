@@ -11,9 +11,9 @@ from locald.proxy.access import Log
 from locald.proxy.connection import Client
 from locald.proxy.door import Door
 from locald.proxy.limits import Limits
+from locald.proxy.pool import Pool
 from locald.proxy.routes import Routes
 from locald.proxy.stream import Poller
-from locald.proxy.upstream import Pool
 
 __all__ = ["Proxy"]
 
@@ -66,7 +66,7 @@ class Proxy:
                 client.transport.abort()
             await self._wait_until_empty(grace)
         self._timer.cancel()
-        self.pool.close()
+        await self.pool.close()
         await asyncio.sleep(0)  # aborted transports close their descriptors in the next turn
         self.poller.close()
 
