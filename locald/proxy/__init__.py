@@ -8,12 +8,14 @@ ready_darwin  the same of macOS: kqueue
 connection    one client connection of HTTP/1: requests in, responses out
 exchange      one request and its response, with back-pressure; tunnels; retries
 http1         bytes <-> events, a thin skin over csrc/http1.c  [pure]
+http2         frames <-> events, a thin skin over libnghttp2      [pure]
 headers       which fields go on, and which are ours           [pure]
 routes        host and path -> route                           [pure]
 targets       where a route leads, and how people write that   [pure]
 pool          dial, keep, a fair line for each route
 upstream      what an exchange and who answers it say to each other
 upstream_http1  a connection to an app that speaks HTTP/1
+upstream_http2  one to an app that speaks HTTP/2 in cleartext
 access        the access log: what became of the last requests
 pages         what we answer ourselves                         [pure]
 limits        every limit, and whose it follows                [pure]
