@@ -12,13 +12,17 @@ import heapq
 import logging
 import resource
 import socket
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
 
-from locald.proxy.connection import Client
 from locald.proxy.stream import Stream
 
 if TYPE_CHECKING:
+    from locald.proxy.connection import Client
+    from locald.proxy.connection_http2 import H2Client
     from locald.proxy.server import Proxy
+
+    Guest: TypeAlias = Client | H2Client
 
 __all__ = ["Door", "affordable"]
 
@@ -48,17 +52,17 @@ class Door:
             )
         self._proxy = proxy
         self._log = logger
-        self._listeners: list[socket.socket] = []
-        self._inside: dict[Client, float] = {}  # and since when
-        self._leaving: set[Client] = set()  # they have been asked to
+        self._listeners: dict[socket.socket, Callable[[Proxy], Guest]] = {}  # and who comes in there
+        self._inside: dict[Guest, float] = {}  # and since when
+        self._leaving: set[Guest] = set()  # they have been asked to
         self.is_open = True
         self._told = False
 
-    def listen(self, listener: socket.socket) -> None:
-        """Accept there; the socket is ours from now on."""
+    def listen(self, listener: socket.socket, welcome: Callable[[Proxy], Guest]) -> None:
+        """Accept there; the socket is ours from now on.  ``welcome`` makes the protocol of who comes in."""
         listener.setblocking(False)
         listener.listen(BACKLOG)
-        self._listeners.append(listener)
+        self._listeners[listener] = welcome
         if self.is_open:
             self._proxy.loop.add_reader(listener, self._knock, listener)
 
@@ -82,7 +86,7 @@ class Door:
             for listener in self._listeners:
                 self._proxy.loop.add_reader(listener, self._knock, listener)
 
-    def left(self, client: Client) -> None:
+    def left(self, client: Guest) -> None:
         self._inside.pop(client, None)
         self._leaving.discard(client)
         self.open()
@@ -111,7 +115,7 @@ class Door:
                 self._make_room()
             return  # or it has gone again
         sock.setblocking(False)
-        client = Client(self._proxy)
+        client = self._listeners[listener](self._proxy)
         self._inside[client] = self._proxy.now()
         Stream(self._proxy.poller, sock, client)
 
@@ -130,7 +134,7 @@ class Door:
             client.drain()
             client.deadline = self._proxy.now() + self._proxy.limits.linger_s
 
-    def _idlest(self) -> list[Client]:
+    def _idlest(self) -> list[Guest]:
         """Those who have been without a request the longest.
 
         Not who has just come: its first request may be on its way, and closing would be a reset.
@@ -147,7 +151,7 @@ class Door:
         return [client for _, client in heapq.nsmallest(count, idle, key=lambda pair: pair[0])]
 
 
-def is_idle(client: Client) -> bool:
+def is_idle(client: Guest) -> bool:
     """Nothing is under way, and what was said has been sent."""
     return (
         client.deadline > 0

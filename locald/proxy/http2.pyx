@@ -69,7 +69,8 @@ cdef class Strand:
 
 cdef class Session:
     """One connection's HTTP/2.  ``strands``: the open streams by their numbers; ``moved``: grows with all that is of
-    use, in either direction; ``in_head``: a head has begun, and is not whole."""
+    use, in either direction; ``queued``: bytes of bodies that wait to be sent; ``in_head``: a head has begun, and is
+    not whole."""
 
     def __cinit__(self, bint server, limits, *args):
         cdef nghttp2_option *option = NULL
@@ -201,7 +202,7 @@ cdef class Session:
         """Append to what is taken."""
         cdef size_t room = size_of(self._out) if self._out is not NULL else 0
         if self._used + size > room:
-            room = max(2 * room, self._used + size, min(self._queued + ROOM, <size_t> 1 << 18))
+            room = max(2 * room, self._used + size, min(self.queued + ROOM, <size_t> 1 << 18))
             if self._out is NULL:
                 self._out = new_bytes(NULL, room)
             else:
@@ -277,8 +278,12 @@ cdef class Session:
             return
         strand._pieces.append(data)
         strand.queued += size
-        self._queued += size
+        self.queued += size
         strand.full = strand.full or strand.queued >= self._high
+        self._resume(strand)
+
+    cdef object _resume(self, Strand strand):
+        """There is something for nghttp2 to ask for."""
         if strand._deferred:
             strand._deferred = False
             _check(nghttp2_session_resume_data(self._session, strand.id))
@@ -289,9 +294,7 @@ cdef class Session:
             return
         strand.ended = True
         strand._trailers = trailers
-        if strand._deferred:
-            strand._deferred = False
-            _check(nghttp2_session_resume_data(self._session, strand.id))
+        self._resume(strand)
 
     cpdef object stop(self, Strand strand):
         """No more of the body that comes is wanted: the other side is told so, behind our own last word."""
@@ -299,6 +302,13 @@ cdef class Session:
             return
         strand._is_deaf = strand._stops = True
         self.credit(strand, strand._uncredited)
+
+    cpdef object cut(self, Strand strand):
+        """The rest of the body will not come: what is queued is sent, and then a reset with INTERNAL_ERROR."""
+        if not strand.gone:
+            strand._cut = strand._is_deaf = True
+            self.credit(strand, strand._uncredited)
+            self._resume(strand)
 
     cpdef object reset(self, Strand strand, uint32_t code):
         """Close it at once (RFC 9113 section 7 has the codes)."""
@@ -318,15 +328,18 @@ cdef class Session:
         """Say so, and be over: nothing that still comes is looked at."""
         _check(nghttp2_session_terminate_session(self._session, code))
 
-    cpdef object shut_down(self, bint final):
-        """Take no new requests: first announced, and ``final`` once what was on its way has come (section 6.8)."""
-        if final:
-            _check(nghttp2_submit_goaway(
-                self._session, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(self._session),
-                NGHTTP2_NO_ERROR, NULL, 0,
-            ))
-        else:
+    cpdef object shut_down(self):
+        """Take no new requests: announced first, and final when the answer to a PING shows that it was heard, with what
+        was on its way (RFC 9113 section 6.8).  Then it is over as soon as the last strand is."""
+        if not self._leaving:
+            self._leaving = True
             _check(nghttp2_submit_shutdown_notice(self._session))
+
+    cdef object _say_final(self):
+        _check(nghttp2_submit_goaway(
+            self._session, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(self._session),
+            NGHTTP2_NO_ERROR, NULL, 0,
+        ))
 
     # Tokens.
 
@@ -560,6 +573,8 @@ cdef class Session:
         """How much of the body goes into the next frame."""
         cdef nghttp2_nv[HTTP1_FIELDS_MAX] vector
         cdef size_t size = min(length, <size_t> strand.queued)
+        if size == 0 and strand._cut:
+            return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE
         if size == 0 and not strand.ended:
             strand._deferred = True
             return NGHTTP2_ERR_DEFERRED
@@ -577,7 +592,7 @@ cdef class Session:
         cdef size_t part
         cdef bytes piece
         self._put(head, 9)
-        self._queued -= size
+        self.queued -= size
         strand.queued -= size
         self.moved += 1
         self._tokens = min(<double> BURST, self._tokens + FOR_DATA)
@@ -616,6 +631,10 @@ cdef class Session:
             # Whoever makes us reset its streams, by frames that are wrong, pays for that as for resets of its own.
             if self.server and frame.rst_stream.error_code not in OUR_OWN_RESETS:
                 self._spend()
+        elif frame.hd.type == NGHTTP2_GOAWAY:
+            if self._leaving and not self._noticed:
+                self._noticed = True
+                _check(nghttp2_submit_ping(self._session, NGHTTP2_FLAG_NONE, NULL))  # it would go before the notice
         elif (frame.hd.type == NGHTTP2_DATA or frame.hd.type == NGHTTP2_HEADERS) and (
             frame.hd.flags & NGHTTP2_FLAG_END_STREAM
         ):
@@ -633,7 +652,7 @@ cdef class Session:
         if self._filling is strand and self._count:
             self._deliver()
         strand.gone = True
-        self._queued -= strand.queued
+        self.queued -= strand.queued
         if strand._uncredited:
             _check(nghttp2_session_consume_connection(self._session, strand._uncredited))
         if code == NGHTTP2_NO_ERROR and strand.ended:
@@ -806,6 +825,9 @@ cdef int on_frame(nghttp2_session *_, const nghttp2_frame *frame, void *data) no
             found = nghttp2_session_get_stream_user_data(me._session, frame.hd.stream_id)
             if found is not NULL:
                 (<Strand> found).was_reset = True
+        elif frame.hd.type == NGHTTP2_PING:
+            if me._noticed and frame.hd.flags & NGHTTP2_FLAG_ACK:
+                me._say_final()
         elif frame.hd.type == NGHTTP2_GOAWAY:
             me.going_away(frame.goaway.error_code)
     except BaseException as error:

@@ -6,14 +6,19 @@ import asyncio
 import logging
 import select
 import socket
+from typing import TYPE_CHECKING
 
 from locald.proxy.access import Log
 from locald.proxy.connection import Client
 from locald.proxy.door import Door
+from locald.proxy.features import H2Client
 from locald.proxy.limits import Limits
 from locald.proxy.pool import Pool
 from locald.proxy.routes import Routes
 from locald.proxy.stream import Poller
+
+if TYPE_CHECKING:
+    from locald.proxy.door import Guest
 
 __all__ = ["Proxy"]
 
@@ -37,7 +42,7 @@ class Proxy:
         self.poller = Poller(asyncio.get_running_loop())
         self.pool = Pool(self.limits, self.poller)
         self.log = Log(self.limits.log_max)
-        self.clients: set[Client] = set()
+        self.clients: set[Guest] = set()
         self.loop = asyncio.get_running_loop()
         self._logger = logger or logging.getLogger(__name__)
         self.now = self.pool.now
@@ -50,9 +55,9 @@ class Proxy:
         """How many clients are connected."""
         return len(self.clients)
 
-    async def serve(self, sock: socket.socket) -> None:
-        """Accept on a listening socket, which is ours from now on."""
-        self.door.listen(sock)
+    async def serve(self, sock: socket.socket, *, http2: bool = False) -> None:
+        """Accept on a listening socket, which is ours from now on.  ``http2``: of clients that speak that at once."""
+        self.door.listen(sock, H2Client if http2 else Client)
 
     async def close(self, grace: float = 5.0) -> None:
         """Stop accepting, let open requests finish for ``grace`` seconds, then cut what is left."""
@@ -70,7 +75,7 @@ class Proxy:
         await asyncio.sleep(0)  # aborted transports close their descriptors in the next turn
         self.poller.close()
 
-    def forget(self, client: Client) -> None:
+    def forget(self, client: Guest) -> None:
         self.clients.discard(client)
         self.door.left(client)
         if not self.clients:
@@ -95,7 +100,7 @@ class Proxy:
         self.door.tick()
         self._timer = self.loop.call_later(self.limits.sweep_s, self._sweep)
 
-    def _expire(self, late: list[Client], now: float) -> None:
+    def _expire(self, late: list[Guest], now: float) -> None:
         """End them, a few in each turn of the loop: ten thousand at once would keep everyone else waiting."""
         for client in late[-EACH_TURN:]:
             if client in self.clients and 0 < client.deadline <= now:  # else it is gone, or at work again

@@ -31,6 +31,8 @@ class Rig:
         self.routes = Routes()
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self.listener.getsockname()[1]
+        self.http2 = socket.create_server(("127.0.0.1", 0))
+        self.http2_port: int = self.http2.getsockname()[1]
         self.loop = uvloop.new_event_loop()
         self.proxy: Proxy
         self._ready = threading.Event()
@@ -48,6 +50,7 @@ class Rig:
         self._closing = asyncio.Event()
         self.proxy = Proxy(self.routes, port=self.port, limits=self.limits)
         await self.proxy.serve(self.listener)
+        await self.proxy.serve(self.http2, http2=True)
         self._ready.set()
         await self._closing.wait()
         await self.proxy.close(1.0)
