@@ -80,7 +80,7 @@ cdef class Session:
         self._limits = http1_limits(limits.head_bytes, limits.fields_max, limits.target_bytes)
         self._streams_max = limits.streams_max
         self._high = limits.write_high // 4
-        self._tokens = BURST
+        self._frames.tokens = self._resets.tokens = BURST
         self._fresh = True
         self._drained = []
         _check(nghttp2_option_new(&option))
@@ -339,14 +339,18 @@ cdef class Session:
 
     # Tokens.
 
-    cdef bint _spend(self) noexcept:
+    cdef bint _spend(self, Bucket *bucket) noexcept:
         """For a frame that brings nothing; whether there are none left."""
-        if self._tokens < 1:
-            self._tokens = min(<double> BURST, RATE * (self._time - self._refilled))
-            self._refilled = self._time
-        self._tokens -= 1
-        self._exhausted = self._exhausted or self._tokens < 0
+        if bucket.tokens < 1:
+            bucket.tokens = min(<double> BURST, bucket.tokens + RATE * (self._time - bucket.filled))
+            bucket.filled = self._time
+        bucket.tokens -= 1
+        self._exhausted = self._exhausted or bucket.tokens < 0
         return self._exhausted
+
+    cdef void _earn(self, double tokens) noexcept:
+        """For what brings something; never for resets, which nghttp2 counts too, from 1.57 on."""
+        self._frames.tokens = min(<double> BURST, self._frames.tokens + tokens)
 
     # Heads that come in.
 
@@ -355,7 +359,7 @@ cdef class Session:
         cdef http1_span *pseudo
         self._listed += namelen + valuelen + 32  # as RFC 9113 section 6.5.2 counts
         if self._status:
-            self._spend()  # a table's entry, named by one byte, can have 64 KB
+            self._spend(&self._frames)  # a table's entry, named by one byte, can have 64 KB
             return
         if namelen and name[0] == c":":
             pseudo = self._pseudo(name, namelen)
@@ -590,7 +594,7 @@ cdef class Session:
         self.queued -= size
         strand.queued -= size
         self.moved += 1
-        self._tokens = min(<double> BURST, self._tokens + FOR_DATA)
+        self._earn(FOR_DATA)
         while size:
             piece = strand._pieces[strand._first]
             part = min(size, PyBytes_GET_SIZE(piece) - strand._at)
@@ -625,7 +629,7 @@ cdef class Session:
         if frame.hd.type == NGHTTP2_RST_STREAM:
             # Whoever makes us reset its streams, by frames that are wrong, pays for that as for resets of its own.
             if self.server and frame.rst_stream.error_code not in OUR_OWN_RESETS:
-                self._spend()
+                self._spend(&self._resets)
         elif frame.hd.type == NGHTTP2_GOAWAY:
             if self._leaving and not self._noticed:
                 self._noticed = True
@@ -651,7 +655,7 @@ cdef class Session:
         if strand._uncredited:
             _check(nghttp2_session_consume_connection(self._session, strand._uncredited))
         if code == NGHTTP2_NO_ERROR and strand.ended:
-            self._tokens = min(<double> BURST, self._tokens + FOR_STREAM)
+            self._earn(FOR_STREAM)
         self.closed(strand, code)
 
 
@@ -738,6 +742,7 @@ cdef bint brings_nothing(Session me, const nghttp2_frame_hd *head) noexcept:
 
 cdef int on_begin_frame(nghttp2_session *_, const nghttp2_frame_hd *head, void *data) noexcept:
     cdef Session me = <Session> data
+    cdef Bucket *spent
     try:
         if me._count and (head.type != NGHTTP2_DATA or head.stream_id != me._filling.id):
             me._deliver()
@@ -745,7 +750,8 @@ cdef int on_begin_frame(nghttp2_session *_, const nghttp2_frame_hd *head, void *
         return failed(me, error)
     if head.flags & END_HEADERS:
         me.in_head = False
-    return NGHTTP2_ERR_CALLBACK_FAILURE if brings_nothing(me, head) and me._spend() else 0
+    spent = &me._resets if head.type == NGHTTP2_RST_STREAM else &me._frames
+    return NGHTTP2_ERR_CALLBACK_FAILURE if brings_nothing(me, head) and me._spend(spent) else 0
 
 
 cdef int on_begin_headers(nghttp2_session *_, const nghttp2_frame *frame, void *data) noexcept:
@@ -813,7 +819,7 @@ cdef int on_frame(nghttp2_session *_, const nghttp2_frame *frame, void *data) no
         elif frame.hd.type == NGHTTP2_DATA:
             if ends:
                 me._body_done(frame.hd.stream_id)
-            elif frame.hd.length and frame.hd.length == frame.data.padlen and me._spend():
+            elif frame.hd.length and frame.hd.length == frame.data.padlen and me._spend(&me._frames):
                 return NGHTTP2_ERR_CALLBACK_FAILURE
         elif frame.hd.type == NGHTTP2_PING:
             if me._noticed and frame.hd.flags & NGHTTP2_FLAG_ACK:
