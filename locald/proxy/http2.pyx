@@ -81,6 +81,7 @@ cdef class Session:
         self._streams_max = limits.streams_max
         self._high = limits.write_high // 4
         self._frames.tokens = self._resets.tokens = BURST
+        self._time = -1
         self._fresh = True
         self._drained = []
         _check(nghttp2_option_new(&option))
@@ -145,6 +146,8 @@ cdef class Session:
     cpdef object feed(self, bytes data, double time):
         """More bytes of the connection, at that time in seconds.  What is wrong with them, take() has the answer to."""
         cdef ssize_t result
+        if self._time < 0:
+            self._frames.filled = self._resets.filled = time
         self._time = time
         result = nghttp2_session_mem_recv(
             self._session, <const uint8_t *> PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data)
