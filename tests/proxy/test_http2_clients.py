@@ -55,7 +55,9 @@ def limited(**values: Any) -> pytest.MarkDecorator:
 
 
 def test_a_request_reaches_the_app_as_one_of_http_1(browser: Browser, recorder: list[bytes], rig: Any) -> None:
-    answer = browser.get(b"/path?q=1", b"app.localhost", (b"cookie", b"a=1"), (b"x-own", b"1"), (b"cookie", b"b=2"), (b"te", b"trailers"))
+    answer = browser.get(
+        b"/path?q=1", b"app.localhost", (b"cookie", b"a=1"), (b"x-own", b"1"), (b"cookie", b"b=2"), (b"te", b"trailers")
+    )
     assert (answer.status, answer.body, answer.ended) == (200, b"ok", True)
     (head,) = recorder
     first, *lines = head.decode().split("\r\n")
@@ -205,7 +207,9 @@ def test_interim_responses_go_on_at_once(browser: Browser, app: Serve) -> None:
 
 
 def test_what_concerns_the_apps_connection_stays_there(browser: Browser, app: Serve) -> None:
-    lines = b"Connection: close, X-Hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\nTransfer-Encoding: chunked\r\nX-Own: 1\r\n"
+    lines = (
+        b"Connection: close, X-Hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\nTransfer-Encoding: chunked\r\nX-Own: 1\r\n"
+    )
     app(head_then(b"HTTP/1.1 200 OK\r\n" + lines + b"\r\n2\r\nok\r\n0\r\n\r\n"))
     answer = browser.get()
     assert answer.fields == {b":status": b"200", b"x-own": b"1"}
@@ -293,7 +297,11 @@ def test_what_is_refused_is_answered_on_its_stream(
 
 @pytest.mark.parametrize(
     "fields",
-    [[*GET, *[(b"x", b"y")] * 100], [*GET, (b"x", b"y" * 32_500)], [*GET[:2], (b":path", b"/" + b"a" * 16_383), GET[3]]],
+    [
+        [*GET, *[(b"x", b"y")] * 100],
+        [*GET, (b"x", b"y" * 32_500)],
+        [*GET[:2], (b":path", b"/" + b"a" * 16_383), GET[3]],
+    ],
     ids=["fields", "bytes", "a target"],
 )
 def test_what_reaches_the_limit_goes_on(browser: Browser, app: Serve, fields: list[tuple[bytes, bytes]]) -> None:
@@ -354,7 +362,11 @@ def test_a_slow_reader_is_waited_for_and_others_go_on(browser: Browser, app: Ser
     browser.flush()
     for _ in range(20):
         assert browser.get().body == b"ok"
-    rig.wait(lambda: all(not upstream.transport.is_reading() for upstream in rig.proxy.pool.open if upstream.target.port != 1))
+    rig.wait(
+        lambda: all(
+            not upstream.transport.is_reading() for upstream in rig.proxy.pool.open if upstream.target.port != 1
+        )
+    )
     assert sent[0] < 16 << 20
     browser.h2.reset_stream(stream, 8)
     browser.flush()
@@ -386,7 +398,13 @@ def test_a_reset_ends_the_work_for_that_request_and_no_other(browser: Browser, a
     rig.wait(lambda: rig.proxy.log.count == 2)
     first, second = rig.call(lambda: rig.proxy.log.since(0))
     assert (first.target, first.note, first.status) == (b"/slow", "the client went away", 0)
-    assert (second.method, second.host, second.status, second.sent, second.note) == (b"GET", b"app.localhost", 200, 2, "")
+    assert (second.method, second.host, second.status, second.sent, second.note) == (
+        b"GET",
+        b"app.localhost",
+        200,
+        2,
+        "",
+    )
 
 
 def test_when_the_client_vanishes_all_its_work_ends(browser: Browser, app: Serve, rig: Any) -> None:

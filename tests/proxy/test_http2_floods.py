@@ -28,7 +28,6 @@ from http2_peer import (
     PRIORITY,
     PRIORITY_UPDATE,
     RST_STREAM,
-    SETTINGS,
     WINDOW_UPDATE,
     Recorder,
     block,
@@ -68,9 +67,13 @@ def one_request(fields: list[tuple[bytes, bytes]] = GET, flags: int = END_HEADER
 def bomb() -> bytes:
     """A field of 4,000 bytes that goes into the table, and then itself by its number of one byte, 16,000 times."""
     encoder = hpack.Encoder()
-    start = encoder.encode([(b":method", b"GET"), (b":scheme", b"http"), (b":path", b"/"), (b":authority", b"app.localhost")])
+    start = encoder.encode(
+        [(b":method", b"GET"), (b":scheme", b"http"), (b":path", b"/"), (b":authority", b"app.localhost")]
+    )
     start += b"\x40\x01x" + b"\x7f" + bytes([(4000 - 127) % 128 + 128, (4000 - 127) // 128]) + b"y" * 4000
-    return frame(HEADERS, END_STREAM, 1, start + b"\xbe" * 12_000) + frame(CONTINUATION, END_HEADERS, 1, b"\xbe" * 16_000)
+    return frame(HEADERS, END_STREAM, 1, start + b"\xbe" * 12_000) + frame(
+        CONTINUATION, END_HEADERS, 1, b"\xbe" * 16_000
+    )
 
 
 CANCEL = number(8)
