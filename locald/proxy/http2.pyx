@@ -753,6 +753,8 @@ cdef int on_begin_frame(nghttp2_session *_, const nghttp2_frame_hd *head, void *
         return failed(me, error)
     if head.flags & END_HEADERS:
         me.in_head = False
+    if head.type == NGHTTP2_PRIORITY and head.stream_id == 0:
+        return NGHTTP2_ERR_CALLBACK_FAILURE  # a connection error (RFC 9113 section 6.3), which nghttp2 no longer sees
     spent = &me._resets if head.type == NGHTTP2_RST_STREAM else &me._frames
     return NGHTTP2_ERR_CALLBACK_FAILURE if brings_nothing(me, head) and me._spend(spent) else 0
 
@@ -824,6 +826,9 @@ cdef int on_frame(nghttp2_session *_, const nghttp2_frame *frame, void *data) no
                 me._body_done(frame.hd.stream_id)
             elif frame.hd.length and frame.hd.length == frame.data.padlen and me._spend(&me._frames):
                 return NGHTTP2_ERR_CALLBACK_FAILURE
+        elif frame.hd.type == NGHTTP2_PRIORITY_UPDATE:
+            if (<nghttp2_ext_priority_update *> frame.ext.payload).stream_id == 0:
+                return NGHTTP2_ERR_CALLBACK_FAILURE  # the same (RFC 9218 section 7.1)
         elif frame.hd.type == NGHTTP2_PING:
             if me._noticed and frame.hd.flags & NGHTTP2_FLAG_ACK:
                 me._say_final()

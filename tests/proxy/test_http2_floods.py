@@ -80,7 +80,7 @@ CANCEL = number(8)
 FLOODS: dict[str, tuple[Callable[[], Iterator[bytes]], str]] = {
     "rapid reset": (lambda: requests(lambda n: headers(n, GET) + frame(RST_STREAM, 0, n, CANCEL)), CALM),
     "made you reset: WINDOW_UPDATE of 0": (
-        lambda: requests(lambda n: headers(n, GET) + frame(WINDOW_UPDATE, 0, n, number(0))), CALM_OR_TOO_MANY,
+        lambda: requests(lambda n: headers(n, GET) + frame(WINDOW_UPDATE, 0, n, number(0))), "GOAWAY PROTOCOL_ERROR",  # nghttp2's answer to the first
     ),
     "made you reset: a request that is malformed": (
         lambda: requests(lambda n: headers(n, [(b"X", b"y"), *GET])), CALM_OR_TOO_MANY,
