@@ -23,7 +23,7 @@ cdef class H2Client(Protocol):
     cdef Py_ssize_t _unsent, _lingered
     cdef unsigned long long _moved
     cdef list _held  # replies whose interim responses wait for the transport
-    cdef bint _blocked, _scheduled, _greeted, _slow_head, _ending, _closed
+    cdef bint _blocked, _scheduled, _greeted, _slow_head, _leaving, _ending, _closed
 
     cdef begin(self, Strand strand, Request request, int status)
     cdef schedule(self)

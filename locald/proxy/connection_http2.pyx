@@ -69,7 +69,8 @@ cdef class H2Client(Protocol):
     @property
     def open_records(self):
         """Those of the requests that are under way, or wait for their turn."""
-        return [reply.exchange.record for reply in self._replies() if (<Reply> reply).exchange is not None]
+        cdef Reply reply
+        return [reply.exchange.record for reply in self._replies() if reply.exchange is not None]
 
     def _replies(self):
         cdef Strand strand
@@ -134,6 +135,8 @@ cdef class H2Client(Protocol):
 
     cdef _flush(self):
         cdef bytes data
+        if self._leaving and not self.talk.strands:
+            self.talk.terminate(NGHTTP2_NO_ERROR)
         while not self._blocked and not self._closed:
             data = self.talk.take(TAKE)
             if not data:
@@ -143,10 +146,11 @@ cdef class H2Client(Protocol):
             self._over()
 
     cdef _over(self):
-        """All is said.  What the client still sends is read for a while, so that it does not reset our words away."""
+        """All is said.  What a client still sends that did wrong is read for a while: unread, it would reset our words
+        away."""
         self._closed = True
         self.deadline = now() + <double> self.limits.linger_s
-        if self.transport.can_write_eof() and not self.transport.is_closing():
+        if not self._leaving and self.transport.can_write_eof() and not self.transport.is_closing():
             self.transport.write_eof()
         else:
             self.transport.close()
@@ -190,6 +194,7 @@ cdef class H2Client(Protocol):
         elif self.talk.in_head or (stuck and (unsent or self.talk.queued)):
             self._end(NGHTTP2_ENHANCE_YOUR_CALM)
         elif not self.talk.strands:
+            self._leaving = True
             self._end(NGHTTP2_NO_ERROR)
         else:
             self.settle()
@@ -204,7 +209,9 @@ cdef class H2Client(Protocol):
 
     def drain(self):
         """The proxy stops: no new requests, and gone after the last response."""
-        self.talk.shut_down()
+        self._leaving = True
+        if self.talk.strands:
+            self.talk.shut_down()
         self.schedule()
 
     # Requests.
@@ -280,6 +287,7 @@ cdef class Reply(Asker):
             self.client.settle()
             if self.origin.pool.draining:
                 self.client.drain()
+            self.client.schedule()
 
     cdef full(self, bint full):
         if self.exchange is not None:

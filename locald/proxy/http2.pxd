@@ -17,6 +17,11 @@ cdef struct Piece:
     size_t size
 
 
+cdef struct Bucket:
+    double tokens
+    double filled  # when it last was
+
+
 cdef class Strand:
     cdef readonly int id
     cdef public object owner
@@ -40,7 +45,8 @@ cdef class Session:
     cdef readonly size_t queued
     cdef nghttp2_session *_session
     cdef object _failure
-    cdef double _time, _tokens, _refilled
+    cdef double _time
+    cdef Bucket _frames, _resets
     cdef Py_ssize_t _high
     cdef uint32_t _streams_max
     cdef http1_limits _limits
@@ -88,7 +94,8 @@ cdef class Session:
     cpdef object terminate(self, uint32_t code)
     cpdef object shut_down(self)
 
-    cdef bint _spend(self) noexcept
+    cdef bint _spend(self, Bucket *bucket) noexcept
+    cdef void _earn(self, double tokens) noexcept
     cdef object _settle(self, ssize_t result)
     cdef object _deliver(self)
     cdef object _resume(self, Strand strand)

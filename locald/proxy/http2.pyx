@@ -80,7 +80,8 @@ cdef class Session:
         self._limits = http1_limits(limits.head_bytes, limits.fields_max, limits.target_bytes)
         self._streams_max = limits.streams_max
         self._high = limits.write_high // 4
-        self._tokens = BURST
+        self._frames.tokens = self._resets.tokens = BURST
+        self._time = -1
         self._fresh = True
         self._drained = []
         _check(nghttp2_option_new(&option))
@@ -145,6 +146,8 @@ cdef class Session:
     cpdef object feed(self, bytes data, double time):
         """More bytes of the connection, at that time in seconds.  What is wrong with them, take() has the answer to."""
         cdef ssize_t result
+        if self._time < 0:
+            self._frames.filled = self._resets.filled = time
         self._time = time
         result = nghttp2_session_mem_recv(
             self._session, <const uint8_t *> PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data)
@@ -343,14 +346,18 @@ cdef class Session:
 
     # Tokens.
 
-    cdef bint _spend(self) noexcept:
+    cdef bint _spend(self, Bucket *bucket) noexcept:
         """For a frame that brings nothing; whether there are none left."""
-        if self._tokens < 1:
-            self._tokens = min(<double> BURST, RATE * (self._time - self._refilled))
-            self._refilled = self._time
-        self._tokens -= 1
-        self._exhausted = self._exhausted or self._tokens < 0
+        if bucket.tokens < 1:
+            bucket.tokens = min(<double> BURST, bucket.tokens + RATE * (self._time - bucket.filled))
+            bucket.filled = self._time
+        bucket.tokens -= 1
+        self._exhausted = self._exhausted or bucket.tokens < 0
         return self._exhausted
+
+    cdef void _earn(self, double tokens) noexcept:
+        """For what brings something; never for resets, which nghttp2 counts too, from 1.57 on."""
+        self._frames.tokens = min(<double> BURST, self._frames.tokens + tokens)
 
     # Heads that come in.
 
@@ -359,7 +366,7 @@ cdef class Session:
         cdef http1_span *pseudo
         self._listed += namelen + valuelen + 32  # as RFC 9113 section 6.5.2 counts
         if self._status:
-            self._spend()  # a table's entry, named by one byte, can have 64 KB
+            self._spend(&self._frames)  # a table's entry, named by one byte, can have 64 KB
             return
         if namelen and name[0] == c":":
             pseudo = self._pseudo(name, namelen)
@@ -595,7 +602,7 @@ cdef class Session:
         self.queued -= size
         strand.queued -= size
         self.moved += 1
-        self._tokens = min(<double> BURST, self._tokens + FOR_DATA)
+        self._earn(FOR_DATA)
         while size:
             piece = strand._pieces[strand._first]
             part = min(size, PyBytes_GET_SIZE(piece) - strand._at)
@@ -630,7 +637,7 @@ cdef class Session:
         if frame.hd.type == NGHTTP2_RST_STREAM:
             # Whoever makes us reset its streams, by frames that are wrong, pays for that as for resets of its own.
             if self.server and frame.rst_stream.error_code not in OUR_OWN_RESETS:
-                self._spend()
+                self._spend(&self._resets)
         elif frame.hd.type == NGHTTP2_GOAWAY:
             if self._leaving and not self._noticed:
                 self._noticed = True
@@ -656,7 +663,7 @@ cdef class Session:
         if strand._uncredited:
             _check(nghttp2_session_consume_connection(self._session, strand._uncredited))
         if code == NGHTTP2_NO_ERROR and strand.ended:
-            self._tokens = min(<double> BURST, self._tokens + FOR_STREAM)
+            self._earn(FOR_STREAM)
         self.closed(strand, code)
 
 
@@ -743,6 +750,7 @@ cdef bint brings_nothing(Session me, const nghttp2_frame_hd *head) noexcept:
 
 cdef int on_begin_frame(nghttp2_session *_, const nghttp2_frame_hd *head, void *data) noexcept:
     cdef Session me = <Session> data
+    cdef Bucket *spent
     try:
         if me._count and (head.type != NGHTTP2_DATA or head.stream_id != me._filling.id):
             me._deliver()
@@ -750,7 +758,10 @@ cdef int on_begin_frame(nghttp2_session *_, const nghttp2_frame_hd *head, void *
         return failed(me, error)
     if head.flags & END_HEADERS:
         me.in_head = False
-    return NGHTTP2_ERR_CALLBACK_FAILURE if brings_nothing(me, head) and me._spend() else 0
+    if head.type == NGHTTP2_PRIORITY and head.stream_id == 0:
+        return NGHTTP2_ERR_CALLBACK_FAILURE  # a connection error (RFC 9113 section 6.3), which nghttp2 no longer sees
+    spent = &me._resets if head.type == NGHTTP2_RST_STREAM else &me._frames
+    return NGHTTP2_ERR_CALLBACK_FAILURE if brings_nothing(me, head) and me._spend(spent) else 0
 
 
 cdef int on_begin_headers(nghttp2_session *_, const nghttp2_frame *frame, void *data) noexcept:
@@ -819,12 +830,15 @@ cdef int on_frame(nghttp2_session *_, const nghttp2_frame *frame, void *data) no
         elif frame.hd.type == NGHTTP2_DATA:
             if ends:
                 me._body_done(frame.hd.stream_id)
-            elif frame.hd.length and frame.hd.length == frame.data.padlen and me._spend():
+            elif frame.hd.length and frame.hd.length == frame.data.padlen and me._spend(&me._frames):
                 return NGHTTP2_ERR_CALLBACK_FAILURE
         elif frame.hd.type == NGHTTP2_RST_STREAM:
             found = nghttp2_session_get_stream_user_data(me._session, frame.hd.stream_id)
             if found is not NULL:
                 (<Strand> found).was_reset = True
+        elif frame.hd.type == NGHTTP2_PRIORITY_UPDATE:
+            if (<nghttp2_ext_priority_update *> frame.ext.payload).stream_id == 0:
+                return NGHTTP2_ERR_CALLBACK_FAILURE  # the same (RFC 9218 section 7.1)
         elif frame.hd.type == NGHTTP2_PING:
             if me._noticed and frame.hd.flags & NGHTTP2_FLAG_ACK:
                 me._say_final()

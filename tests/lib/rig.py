@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import uvloop
+from http2_peer import Browser
 from talking import read_all
 
 from locald.proxy.limits import Limits
@@ -102,7 +103,7 @@ class Rig:
 
         self.call(jump)
 
-    def connect(self, buffer: int = 0) -> socket.socket:
+    def connect(self, buffer: int = 0, port: int = 0) -> socket.socket:
         """``buffer``: bytes that the kernel keeps on each side, or so; the rest is with us, or still with the sender."""
         with contextlib.ExitStack() as stack:
             sock = stack.enter_context(socket.socket())
@@ -111,10 +112,14 @@ class Rig:
                     each.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
                     each.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
             sock.settimeout(10)
-            sock.connect(("127.0.0.1", self.port))
+            sock.connect(("127.0.0.1", port or self.port))
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             stack.pop_all()
         return sock
+
+    def browse(self, window: int = 65_535) -> Browser:
+        """A client that speaks HTTP/2."""
+        return Browser(self.connect(port=self.http2_port), window)
 
     def fill(self, sock: socket.socket) -> int:
         """Send until the proxy reads no more; how many bytes that were."""
