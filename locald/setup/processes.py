@@ -35,10 +35,11 @@ class Outcome:
     err: bytes
 
     def why(self) -> str:
-        """What went wrong, in the program's last words; "" for nothing."""
+        """What went wrong, in the program's last line; "" for nothing."""
         if self.code == 0:
             return ""
-        return shown(self.err) or shown(self.out) or f"exit code {self.code}"
+        lines = self.err.splitlines() or self.out.splitlines()
+        return shown(lines[-1] if lines else b"") or f"exit code {self.code}"
 
 
 def run(
@@ -78,7 +79,7 @@ def first_of(paths: Sequence[str]) -> str | None:
 
 
 def shown(said: bytes) -> str:
-    """What a process said, for people: its last words, on one line and without what a terminal would obey."""
+    """What a process said, for people: the end of it, on one line and without what a terminal would obey."""
     text = said.decode("utf-8", "replace").strip()
     return "".join(char if char.isprintable() else " " for char in text)[-SHOWN_MAX:]
 

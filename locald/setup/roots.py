@@ -33,8 +33,10 @@ class Root:
 
     @property
     def pem(self) -> bytes:
-        body = base64.encodebytes(self.der)
-        return b"-----BEGIN CERTIFICATE-----\n" + body + b"-----END CERTIFICATE-----\n"
+        """RFC 7468: lines of 64 characters."""
+        body = base64.b64encode(self.der)
+        lines = [body[at : at + 64] for at in range(0, len(body), 64)]
+        return b"\n".join([b"-----BEGIN CERTIFICATE-----", *lines, b"-----END CERTIFICATE-----", b""])
 
     @property
     def sha1(self) -> str:
