@@ -5,5 +5,9 @@ roots         our roots as stores have them, and what a store is [pure]
 trust         who trusts what, whatever the system; all of the user's own stores at once
 trust_linux   the stores there are on Linux
 trust_darwin  the one there is on macOS
+browsers_linux  where the user's browsers have their NSS databases, on Linux
+nss           an NSS database, worked on by a program of its own:
+nss_library   that program, through libnss3
+nss_certutil  the same by certutil, where there is no libnss3
 system_linux  those that are the whole system's, on Linux: its bundle, and Java's
 """
