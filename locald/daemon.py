@@ -94,6 +94,7 @@ class Daemon:
         self._since = time.time()
         self._notes: list[str] = []
         self._addresses: list[str] = []
+        self._suffixes: tuple[str, ...] = ()
         self._routes: Routes
         self._running: dict[Session, Running] = {}
         self._endings: set[asyncio.Task[None]] = set()
@@ -142,6 +143,7 @@ class Daemon:
             raise LocaldError(f"{path} cannot be read: {error.strerror}", f"ls -l {path}") from None
 
     def _configure(self, settings: config.Config) -> None:
+        self._suffixes = settings.suffixes
         self._routes = Routes(settings.suffixes)
         self._limits = Limits(**settings.limits.given())
         for note in settings.notes():
@@ -342,6 +344,7 @@ class Daemon:
             since=self._since,
             http_port=self._http_port,
             addresses=self._addresses,
+            suffixes=list(self._suffixes),
             connections=self._proxy.connections,
             notes=self._notes,
             apps=sorted(apps, key=lambda app: (app.name, app.path)),

@@ -1,4 +1,10 @@
 """HTTPS: certificates, and who trusts them.
 
 store         the authority's files, which only the user can read
+keeper        the user's side of the ceremony: root starts it as the user, who alone has the key
+roots         our roots as stores have them, and what a store is [pure]
+trust         who trusts what, whatever the system; all of the user's own stores at once
+trust_linux   the stores there are on Linux
+trust_darwin  the one there is on macOS
+system_linux  those that are the whole system's, on Linux: its bundle, and Java's
 """
