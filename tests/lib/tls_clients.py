@@ -112,11 +112,11 @@ def _java(cafile: Path, urls: list[str]) -> list[str]:
 
 
 def _go(cafile: Path, urls: list[str]) -> list[str]:
-    return _said(_compiled(), cafile, *urls)
+    return _said(compiled_go(), cafile, *urls)
 
 
 @functools.cache
-def _compiled() -> Path:
+def compiled_go() -> Path:
     """The client in Go; what it is made of is kept in build/, where compiling it all takes a quarter of a minute."""
     beside = Path(sys.executable).with_name("go")
     program = BUILD / "go/trust"

@@ -6,17 +6,16 @@ import asyncio
 import contextlib
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-
-ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello"
 
 
 class TlsServer:
-    """Answers every request with "hello"."""
+    """Answers a request with the body that its path has, and every other with "hello"."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, bodies: Mapping[bytes, bytes]) -> None:
         self._folder = folder
+        self._bodies = bodies
         self._loop = asyncio.new_event_loop()
         self._servers: list[asyncio.Server] = []
         self._thread = threading.Thread(target=self._loop.run_forever)
@@ -28,7 +27,7 @@ class TlsServer:
         file.write_bytes(chain)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(file)
-        listening = asyncio.start_server(_answer, "127.0.0.1", 0, ssl=context)
+        listening = asyncio.start_server(self._answer, "127.0.0.1", 0, ssl=context)
         server = asyncio.run_coroutine_threadsafe(listening, self._loop).result(10)
         self._servers.append(server)
         port: int = server.sockets[0].getsockname()[1]
@@ -48,20 +47,20 @@ class TlsServer:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
 
-
-async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(ANSWER)
-        await writer.drain()
-    writer.close()
-    with contextlib.suppress(OSError):
-        await writer.wait_closed()
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            head = await reader.readuntil(b"\r\n\r\n")
+            body = self._bodies.get(head.split(b" ", 2)[1].partition(b"?")[0], b"hello")
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b" % (len(body), body))
+            await writer.drain()
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
 
 
 @contextlib.contextmanager
-def serving(folder: Path) -> Iterator[TlsServer]:
-    server = TlsServer(folder)
+def serving(folder: Path, bodies: Mapping[bytes, bytes] | None = None) -> Iterator[TlsServer]:
+    server = TlsServer(folder, bodies or {})
     try:
         yield server
     finally:

@@ -10,19 +10,18 @@ import datetime
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from authorities import make_authority
 from forgery import DAY, Signer, authority_below, leaf, thief, unbound
+from hosts import leading_here
 from tls_clients import CLIENTS_OF_OTHERS, Client
 from tls_server import serving
 
-HOSTS = Path("/etc/hosts")
 NAMES = (
     "localhost app.localhost a.app.localhost b.a.app.localhost other.localhost evillocalhost localhost.example.com "
     "app.test a.app.test shop.example api.shop.example evilshop.example example.com www.example.com"
-)
+).split()
 
 
 @dataclass(frozen=True)
@@ -86,10 +85,8 @@ Verdicts = Mapping[tuple[str, str], str]
 @pytest.fixture(scope="module")
 def hosts() -> Iterator[None]:
     """Every name leads here, also for those who ask the system."""
-    before = HOSTS.read_bytes()
-    HOSTS.write_bytes(before + f"\n127.0.0.1 {NAMES}\n".encode())
-    yield
-    HOSTS.write_bytes(before)
+    with leading_here(*NAMES):
+        yield
 
 
 @pytest.fixture(scope="module")
