@@ -5,4 +5,9 @@ environment   what children find in their environment, so that they believe us
 freshness     the daemon's part in that
 subject       the file names of a certificate directory
 authority     certificates for single names                       [pure]
+roots         our roots as stores have them, and what a store is [pure]
+trust         who trusts what, whatever the system; all of the user's own stores at once
+trust_linux   the stores there are on Linux
+trust_darwin  the one there is on macOS
+system_linux  those that are the whole system's, on Linux: its bundle, and Java's
 """
