@@ -10,7 +10,6 @@ weeks.
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import fcntl
 import os
@@ -23,19 +22,14 @@ from pathlib import Path
 from locald import files
 from locald.errors import LocaldError
 from locald.tls import store
+from locald.tls.roots import der
+from locald.tls.system_linux import BUNDLES
 
 __all__ = ["for_child", "refresh"]
 
-# Debian, Arch, Gentoo; Fedora and its kin, of then and of now; SUSE; Alpine and macOS.
-SYSTEM_BUNDLES = (
-    Path("/etc/ssl/certs/ca-certificates.crt"),
-    Path("/etc/pki/tls/certs/ca-bundle.crt"),
-    Path("/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem"),
-    Path("/etc/ssl/ca-bundle.pem"),
-    Path("/etc/ssl/cert.pem"),
-)
+SYSTEM_BUNDLES = tuple(map(Path, (*BUNDLES, "/etc/ssl/cert.pem")))  # the last one is that of Alpine and of macOS
 LIMIT = 8 << 20  # bytes of a bundle; a system's has a quarter of a megabyte
-CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----\s+([A-Za-z0-9+/=\s]+?)\s+-----END CERTIFICATE-----")
+CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----\s+[A-Za-z0-9+/=\s]+?\s+-----END CERTIFICATE-----")
 GIT_S = 5.0
 OURS = ".localhost"
 
@@ -139,7 +133,7 @@ def _collect(folder: Path) -> tuple[bytes, list[bytes]]:
             if not stat.S_ISREG(seen[-1].st_mode):
                 raise LocaldError(f"{path} is no file")
             texts.append(file.read(LIMIT))
-    found = [[match[0] for match in CERTIFICATE.finditer(text)] for text in texts]
+    found = [CERTIFICATE.findall(text) for text in texts]
     for path, certificates in zip(paths, found, strict=True):
         if not certificates:
             raise LocaldError(f"{path} has no certificate in it", "sudo locald-setup" if path == paths[1] else "")
@@ -152,10 +146,8 @@ def _fill(folder: Path, certificates: list[bytes]) -> None:
 
     wanted: dict[str, bytes] = {}
     for pem in certificates:
-        match = CERTIFICATE.fullmatch(pem)
-        assert match is not None  # noqa: S101
         with contextlib.suppress(ValueError, IndexError):  # what is no certificate can be trusted by nobody
-            name = subject_hash(base64.b64decode(match[1]))
+            name = subject_hash(der(pem))
             same = sum(other.startswith(name) for other in wanted)
             wanted[f"{name}.{same}"] = pem + b"\n"
     files.make_private(folder)

@@ -18,6 +18,8 @@ from hosts import leading_here
 from tls_clients import CLIENTS_OF_OTHERS, Client
 from tls_server import serving
 
+from locald.tls.authority import issue
+
 NAMES = (
     "localhost app.localhost a.app.localhost b.a.app.localhost other.localhost evillocalhost localhost.example.com "
     "app.test a.app.test shop.example api.shop.example evilshop.example example.com www.example.com"
@@ -44,14 +46,14 @@ def below(common: str, *names: str) -> Callable[[Signer], bytes]:
     return lambda signer: leaf(authority_below(signer, common), *names)
 
 
-TAKEN = {
-    "localhost": Case("localhost", names("localhost")),
-    "a name": Case("app.localhost", names("app.localhost", "*.app.localhost")),
-    "a name below it": Case("a.app.localhost", names("app.localhost", "*.app.localhost")),
-    "of the domain test": Case("app.test", names("app.test", "*.app.test"), by="domains"),
-    "below a name of test": Case("a.app.test", names("app.test", "*.app.test"), by="domains"),
-    "the domain shop.example": Case("shop.example", names("shop.example", "*.shop.example"), by="domains"),
-    "below shop.example": Case("api.shop.example", names("shop.example", "*.shop.example"), by="domains"),
+TAKEN = {  # as the daemon makes them: for whom, the host that is asked for, and by which authority
+    "localhost": ("localhost", "localhost", "localhost"),
+    "a name": ("app.localhost", "app.localhost", "localhost"),
+    "a name below it": ("app.localhost", "a.app.localhost", "localhost"),
+    "of the domain test": ("app.test", "app.test", "domains"),
+    "below a name of test": ("app.test", "a.app.test", "domains"),
+    "the domain shop.example": ("shop.example", "shop.example", "domains"),
+    "below shop.example": ("shop.example", "api.shop.example", "domains"),
 }
 REFUSED = {
     "example.com": Case("example.com", names("example.com")),
@@ -105,10 +107,15 @@ def ask(hosts: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Calla
         b"".join((folder / name / "root.pem").read_bytes() for name in ("localhost", "domains")) + free_root
     )
     answers: dict[str, Verdicts] = {}
+    now = datetime.datetime.now(datetime.UTC)
     with serving(tmp_path_factory.mktemp("chains")) as server:
+        good = {name: issue(made[by], subject, now) for name, (subject, _, by) in TAKEN.items()}
         urls = {
+            (name, "ours"): f"https://{TAKEN[name][1]}:{server.serve(leaf.key + leaf.chain)}/"
+            for name, leaf in good.items()
+        } | {
             (name, kind): f"https://{case.host}:{server.serve(case.make(signer))}/"
-            for name, case in (TAKEN | REFUSED).items()
+            for name, case in REFUSED.items()
             for kind, signer in (("ours", signers[case.by]), ("twin", free))
             if kind == "ours" or case.twin
         }

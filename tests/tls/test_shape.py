@@ -1,4 +1,4 @@
-"""The shape of the authority's certificates: by the rules of RFC 5280, as another's linter has them, and by our own."""
+"""The shape of the authority's certificates, and of its leaves: by the rules of RFC 5280, as another's linter has them, and by our own."""
 
 from __future__ import annotations
 
@@ -16,11 +16,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from locald.tls.authority import issue
 from locald.tls.store import Authority
 
 LINT = Path(sys.executable).with_name("lint_pkix_cert")
-# It wants a dot in each name, which RFC 5280 does not.
-ONE_LABEL = re.compile(r'pkix\.invalid_domain_name_syntax \(ERROR\): Invalid domain name syntax: "(localhost|test)"')
+# It wants a dot in each name, and knows no wildcards (RFC 9525 section 6.3), of which RFC 5280 says nothing.
+FOR_LACK_OF = re.compile(
+    r'pkix\.invalid_domain_name_syntax \(ERROR\): Invalid domain name syntax: "(localhost|\*\.[a-z.]+)"'
+)
 
 
 @pytest.fixture
@@ -30,6 +33,10 @@ def made(tmp_path: Path) -> Authority:
 
 def both(made: Authority) -> tuple[x509.Certificate, x509.Certificate]:
     return made.root, made.certificate
+
+
+def leaf(made: Authority, name: str) -> x509.Certificate:
+    return x509.load_pem_x509_certificate(issue(made, name, NOW).chain)
 
 
 def lint(certificate: x509.Certificate, folder: Path) -> list[str]:
@@ -42,9 +49,10 @@ def lint(certificate: x509.Certificate, folder: Path) -> list[str]:
 
 
 def test_a_linter_finds_nothing(made: Authority, tmp_path: Path) -> None:
-    for certificate in both(made):
+    leaves = [leaf(made, name) for name in ("app.localhost", "shop.example", "x" * 60 + ".shop.example")]
+    for certificate in (*both(made), *leaves):
         found = lint(certificate, tmp_path)
-        assert [each for each in found if not ONE_LABEL.match(each)] == []
+        assert [each for each in found if not FOR_LACK_OF.match(each)] == []
 
 
 def test_the_linter_would_have_found_something(tmp_path: Path) -> None:
@@ -115,3 +123,18 @@ def test_they_end_together_in_ten_years(made: Authority) -> None:
     for certificate in both(made):
         assert NOW - datetime.timedelta(days=2) < certificate.not_valid_before_utc <= NOW - datetime.timedelta(hours=1)
         assert certificate.not_valid_after_utc == NOW + datetime.timedelta(days=3650)
+
+
+def test_a_leaf_lives_shorter_than_any_client_allows(made: Authority) -> None:
+    """Apple refuses more than 825 days of every authority; 398 and less are for public ones."""
+    found = leaf(made, "app.localhost")
+    assert found.not_valid_after_utc - found.not_valid_before_utc <= datetime.timedelta(days=47)
+
+
+def test_a_leaf_can_sign_nothing(made: Authority) -> None:
+    found = leaf(made, "app.localhost").extensions
+    assert found.get_extension_for_class(x509.BasicConstraints).value.ca is False
+    usage = found.get_extension_for_class(x509.KeyUsage)
+    assert usage.critical
+    assert not usage.value.key_cert_sign
+    assert list(found.get_extension_for_class(x509.ExtendedKeyUsage).value) == [ExtendedKeyUsageOID.SERVER_AUTH]
