@@ -12,7 +12,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-PROTOCOL = 3
+PROTOCOL = 4
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 
@@ -163,11 +163,14 @@ class Seen(Struct, tag="seen", frozen=True, forbid_unknown_fields=True):
 
 
 class Report(Struct, tag="report", frozen=True, forbid_unknown_fields=True):
+    """``suffixes``: what a host name ends in, after the name of an app."""
+
     version: str
     pid: int
     since: float
     http_port: int
     addresses: list[str]
+    suffixes: list[str]
     connections: int
     notes: list[str]
     apps: list[App]

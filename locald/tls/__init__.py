@@ -1,6 +1,11 @@
 """HTTPS: certificates, and who trusts them.
 
 store         the authority's files, which only the user can read
+keeper        the user's side of the ceremony: root starts it as the user, who alone has the key
+environment   what children find in their environment, so that they believe us
+freshness     the daemon's part in that
+subject       the file names of a certificate directory
+authority     certificates for single names                       [pure]
 roots         our roots as stores have them, and what a store is [pure]
 trust         who trusts what, whatever the system; all of the user's own stores at once
 trust_linux   the stores there are on Linux

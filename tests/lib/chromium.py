@@ -85,11 +85,12 @@ class Page:
 
 
 @contextlib.contextmanager
-def browse(user: User) -> Iterator[Page]:
+def browse(user: User, *flags: str) -> Iterator[Page]:
     """A browser of this user's, with a profile of its own, and its one tab."""
     command = (
         programs.need("chromium", "google-chrome"),
         *QUIET,
+        *flags,
         f"--user-data-dir={user.home}/chromium",
         "about:blank",
     )
