@@ -67,7 +67,9 @@ def make_profile(user: User, name: str, **preferences: object) -> Path:
     made = user.type(programs.need("firefox-esr", "firefox"), "--headless", "-CreateProfile", name)
     assert made.returncode == 0, made.stderr
     (profile,) = (each.parent for each in user.home.glob(f".*/**/*.{name}/times.json"))
-    lines = (f"user_pref({json.dumps(key)}, {json.dumps(value)});\n" for key, value in (PREFERENCES | preferences).items())
+    lines = (
+        f"user_pref({json.dumps(key)}, {json.dumps(value)});\n" for key, value in (PREFERENCES | preferences).items()
+    )
     (profile / "user.js").write_text("".join(lines))
     return profile
 
@@ -75,7 +77,14 @@ def make_profile(user: User, name: str, **preferences: object) -> Path:
 @contextlib.contextmanager
 def browse(user: User, profile: str) -> Iterator[Tab]:
     """A browser of this user's, with that profile, and its one tab."""
-    command = (programs.need("firefox-esr", "firefox"), "--headless", "--no-remote", "-P", profile, "--remote-debugging-port=0")
+    command = (
+        programs.need("firefox-esr", "firefox"),
+        "--headless",
+        "--no-remote",
+        "-P",
+        profile,
+        "--remote-debugging-port=0",
+    )
     browser = Program(user.start(*command), ready=BIDI)
     try:
         with connect(f"ws://{browser.address}/session", proxy=None, max_size=None, compression=None) as socket:
