@@ -11,6 +11,7 @@ trust         who trusts what, whatever the system; all of the user's own stores
 trust_linux   the stores there are on Linux
 trust_darwin  the one there is on macOS
 browsers_linux  where the user's browsers have their NSS databases, on Linux
+der           where the subject of a certificate is                [pure]
 nss           an NSS database, worked on by a program of its own:
 nss_library   that program, through libnss3
 nss_certutil  the same by certutil, where there is no libnss3
