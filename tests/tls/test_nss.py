@@ -29,7 +29,7 @@ BY_HAND = "/the/root.pem"
 
 def firefoxs() -> tuple[str, ...]:
     """The libnss3 that is beside the browser, which may be newer by years."""
-    return (str(Path(programs.need("firefox-esr", "firefox")).resolve().parent / "libnss3.so"),)
+    return (programs.need_beside("libnss3.so", "firefox-esr", "firefox"),)
 
 
 WAYS = {"system": lambda: SYSTEM, "firefox": firefoxs, "certutil": lambda: programs.need("certutil") and NONE}
