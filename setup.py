@@ -77,7 +77,17 @@ EXTENSIONS = [
             depends=["csrc/http1.h"],
             **C,
         )
-        for name in ("http1", "headers", "access", "stream", "upstream", "connection")
+        for name in (
+            "http1",
+            "headers",
+            "access",
+            "stream",
+            "upstream",
+            "upstream_http1",
+            "pool",
+            "exchange",
+            "connection",
+        )
     ),
 ]
 

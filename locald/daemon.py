@@ -60,6 +60,7 @@ from locald.proxy.routes import Route, Routes
 from locald.proxy.server import Proxy
 from locald.supervisor.orphans import end_group
 from locald.supervisor.ports import free_port
+from locald.tls.freshness import keep_fresh
 
 __all__ = ["Daemon", "main"]
 
@@ -113,6 +114,7 @@ class Daemon:
             logger = logging.getLogger("locald.proxy")
             proxy = self._proxy = Proxy(self._routes, port=self._http_port, limits=self._limits, logger=logger)
             control = ControlServer(socket_path, self.hello, self._dispatch, self._closed)
+            roots = asyncio.get_running_loop().create_task(keep_fresh(Path(self._paths.authority)))
             try:
                 for listener in listeners:
                     await proxy.serve(listener)
@@ -123,6 +125,7 @@ class Daemon:
                 await self._stop.wait()
             finally:
                 log.info("stopping")
+                roots.cancel()
                 control.broadcast(Stopping(self._restart))
                 await proxy.close(DRAIN_S)
                 await control.close()
@@ -295,7 +298,7 @@ class Daemon:
                 requests = [self._access(record) for record in records]
                 if last:
                     requests += [
-                        self._access(client.open_record) for client in self._proxy.clients if client.open_record
+                        self._access(record) for client in self._proxy.clients for record in client.open_records
                     ]
                 session.send(Seen(requests, missed, last))
                 if last:

@@ -39,12 +39,15 @@ def command(name: str | None, port: int | None, path: str, strip: bool, wildcard
     leaves it alone).  The exit code is CMD's; 127 if there is no such command, 126 if it cannot be run, 128 and
     the signal's number if one ended it.
     """
-    folder = Path.cwd()
-    link = Link(places(), Register(derive(name, folder), list(argv), str(folder), port, path, wildcard, strip))
+    folder, paths = Path.cwd(), places()
+    link = Link(paths, Register(derive(name, folder), list(argv), str(folder), port, path, wildcard, strip))
     with contextlib.closing(link):
         given = link.open()
         note(f"{given.url}  ->  port {given.port}")
-        environ = {**os.environ, "PORT": str(given.port), "LOCALD_URL": given.url}
+        trust, problem = import_module("locald.tls.environment").for_child(Path(paths.authority), os.environ)
+        if problem:
+            note(problem)
+        environ = {**os.environ, **trust, "PORT": str(given.port), "LOCALD_URL": given.url}
         command = [PORT_REFERENCE.sub(str(given.port), word) for word in argv]
         code: int = import_module("locald.supervisor.foreground").run(command, environ, link.started, link)
         link.ended()

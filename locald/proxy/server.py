@@ -11,9 +11,9 @@ from locald.proxy.access import Log
 from locald.proxy.connection import Client
 from locald.proxy.door import Door
 from locald.proxy.limits import Limits
+from locald.proxy.pool import Pool
 from locald.proxy.routes import Routes
 from locald.proxy.stream import Poller
-from locald.proxy.upstream import Pool
 
 __all__ = ["Proxy"]
 

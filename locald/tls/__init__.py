@@ -2,9 +2,18 @@
 
 store         the authority's files, which only the user can read
 keeper        the user's side of the ceremony: root starts it as the user, who alone has the key
+environment   what children find in their environment, so that they believe us
+freshness     the daemon's part in that
+subject       the file names of a certificate directory
+authority     certificates for single names                       [pure]
 roots         our roots as stores have them, and what a store is [pure]
 trust         who trusts what, whatever the system; all of the user's own stores at once
 trust_linux   the stores there are on Linux
 trust_darwin  the one there is on macOS
+browsers_linux  where the user's browsers have their NSS databases, on Linux
+der           where the subject of a certificate is                [pure]
+nss           an NSS database, worked on by a program of its own:
+nss_library   that program, through libnss3
+nss_certutil  the same by certutil, where there is no libnss3
 system_linux  those that are the whole system's, on Linux: its bundle, and Java's
 """

@@ -8,17 +8,31 @@ from __future__ import annotations
 import base64
 from typing import Protocol
 
-__all__ = ["PREFIX", "Store", "der", "is_ours", "name"]
+from locald.tls.der import subject, values
+
+__all__ = ["PREFIX", "Store", "der", "is_name_of_ours", "is_ours", "name"]
 
 PREFIX = "locald development root "
+COMMON_NAME, ORGANIZATION = bytes.fromhex("550403"), bytes.fromhex("55040a")  # 2.5.4.3 and 2.5.4.10, X.520
 
 
 class Store(Protocol):
     """Where somebody looks for roots to trust."""
 
-    id: str  # stable, for programs: system, java, chromium, firefox:PROFILE
-    shown: str  # where it is, for people
-    needs_root: bool  # to change it; every user may look
+    @property
+    def id(self) -> str:
+        """Stable, for programs: system, java, chromium, firefox:PROFILE."""
+        ...
+
+    @property
+    def shown(self) -> str:
+        """Where it is, for people."""
+        ...
+
+    @property
+    def needs_root(self) -> bool:
+        """To change it; every user may look."""
+        ...
 
     def trusts(self, root: bytes) -> bool:
         """Whether it trusts this root, in PEM.  Raises LocaldError where it cannot be read."""
@@ -44,27 +58,40 @@ def der(pem: bytes) -> bytes:
 
 def is_ours(certificate: bytes) -> bool:
     """Whether this certificate, in DER, is a root that locald made.  Stores have hundreds: the first look is cheap."""
-    return PREFIX.encode() in certificate and _subject(certificate) is not None
+    return PREFIX.encode() in certificate and _common_name(certificate) is not None
+
+
+def is_name_of_ours(distinguished: bytes) -> bool:
+    """Whether this distinguished name, in DER, is that of one of our roots."""
+    try:
+        ((_, content),) = values(distinguished)
+        return _name_in(content) is not None
+    except ValueError:
+        return False
 
 
 def name(certificate: bytes) -> str:
     """The common name of a root of ours, in DER; stores that want a name for it get this one.  Raises ValueError."""
-    found = _subject(certificate)
+    found = _common_name(certificate)
     if found is None:
         raise ValueError("not a root of locald's")
     return found
 
 
-def _subject(certificate: bytes) -> str | None:
-    """Its common name, if the subject is one of ours."""
-    from cryptography import x509  # noqa: PLC0415
-    from cryptography.x509.oid import NameOID  # noqa: PLC0415
-
+def _common_name(certificate: bytes) -> str | None:
     try:
-        subject = x509.load_der_x509_certificate(certificate).subject
-        (common,) = subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-        (organization,) = subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
+        return _name_in(subject(certificate))
     except ValueError:  # of others there may be anything in a store
         return None
-    ours = organization.value == "locald" and str(common.value).startswith(PREFIX)
-    return str(common.value) if ours else None
+
+
+def _name_in(names: bytes) -> str | None:
+    """The common name among these relative distinguished names, if they are of one of ours.  Raises ValueError."""
+    found: dict[bytes, list[str]] = {COMMON_NAME: [], ORGANIZATION: []}
+    for _, together in values(names):
+        for _, attribute in values(together):
+            (_, kind), (_, value) = values(attribute)
+            if kind in found:
+                found[kind].append(value.decode())
+    ours = found[ORGANIZATION] == ["locald"] and len(found[COMMON_NAME]) == 1
+    return found[COMMON_NAME][0] if ours and found[COMMON_NAME][0].startswith(PREFIX) else None
