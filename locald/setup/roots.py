@@ -18,7 +18,7 @@ __all__ = ["Anchor", "Root", "Store", "file_name", "find"]
 
 BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]*)-----END CERTIFICATE-----")
 # The texts in their DER, as setup/authority.py writes them; the issuer's name comes first, and is the same.
-NAME = re.compile(rb"\x06locald.{1,120}?locald development root ([0-9a-f]{8})", re.DOTALL)
+NAME = re.compile(rb"\x06locald.{1,200}?locald development root ([0-9a-f]{8})", re.DOTALL)
 OWNER = re.compile(rb"uid (\d{1,10}): ")
 FILE = "locald-{uid}-{ident}"
 

@@ -71,7 +71,7 @@ BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 KEYSTORE = Path("/etc/ssl/certs/java/cacerts")
 HOOKS = Path("/etc/ca-certificates/update.d")
 UPDATE = Path("/usr/sbin/update-ca-certificates")
-HOMES = Path("/etc/locald-test-homes")
+HOMES = Path("/etc/locald-setup-homes")  # not those of users.py, which ends all processes that have one of its own
 HOSTS = Path("/etc/hosts")
 
 # Makes the bundle as Debian's does, in milliseconds; what it is told to do instead is in a file beside it.

@@ -367,7 +367,7 @@ def test_a_state_folder_of_the_users_own_is_kept_in_mind(alice: Account, instead
     assert setup("--state", "relative").returncode == 2
 
 
-@pytest.mark.parametrize("where", ["/root/locald-test", "/etc/locald-test-homes/61002/x", "/proc"])
+@pytest.mark.parametrize("where", ["/root/locald-test", "/etc/locald-setup-homes/61002/x", "/proc"])
 def test_a_state_folder_that_is_not_the_users_is_refused_by_their_own_rights(
     alice: Account, instead: Path, where: str
 ) -> None:
