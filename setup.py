@@ -77,7 +77,7 @@ EXTENSIONS = [
             depends=["csrc/http1.h"],
             **C,
         )
-        for name in ("http1", "headers", "access", "stream", "upstream", "connection")
+        for name in ("http1", "headers", "access", "stream", "upstream", "connection", "secure")
     ),
 ]
 

@@ -5,6 +5,8 @@ door          listeners, who may come in, who leaves for whom
 stream        a socket as a transport, and the poller that wakes it
 ready_linux   what the poller asks of the system: epoll
 ready_darwin  the same of macOS: kqueue
+secure        TLS: a protocol to the Stream below, a transport to the one above
+alpn          who speaks the protocol that a client has chosen
 connection    one client connection: requests in, responses out, with back-pressure; tunnels
 http1         bytes <-> events, a thin skin over csrc/http1.c  [pure]
 headers       which fields go on, and which are ours           [pure]

@@ -80,7 +80,10 @@ cdef class Client(Protocol):
         self.use(transport)
         self.transport.set_write_buffer_limits(high=self._write_high)
         peer = transport.get_extra_info("peername") or ("unknown",)
-        self.hop = Hop(str(peer[0]), "http", self.proxy.port)
+        if transport.get_extra_info("ssl_object") is None:
+            self.hop = Hop(str(peer[0]), "http", self.proxy.port)
+        else:
+            self.hop = Hop(str(peer[0]), "https", self.proxy.https_port)
         self.deadline = now() + self._head_s
         self.proxy.clients.add(self)
 

@@ -16,6 +16,7 @@ import pytest
 import uvloop
 from talking import read_all
 
+from locald.proxy.door import Handshakes
 from locald.proxy.limits import Limits
 from locald.proxy.routes import Route, Routes, Target
 from locald.proxy.server import Proxy
@@ -24,11 +25,15 @@ Handler = Callable[[socket.socket], None]
 
 
 class Rig:
-    """The proxy on a free port; routes and apps may come and go while it runs."""
+    """The proxy on a free port; routes and apps may come and go while it runs.
 
-    def __init__(self, limits: Limits | None = None) -> None:
+    ``tls``: makes the handshakes of another port, given the routes; clients connect to that one then.
+    """
+
+    def __init__(self, limits: Limits | None = None, tls: Callable[[Routes], Handshakes] | None = None) -> None:
         self.limits = limits
         self.routes = Routes()
+        self.tls = tls and tls(self.routes)
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self.listener.getsockname()[1]
         self.loop = uvloop.new_event_loop()
@@ -42,12 +47,13 @@ class Rig:
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
         self.loop.run_until_complete(self._main())
+        self.loop.run_until_complete(self.loop.shutdown_default_executor())
         self.loop.close()
 
     async def _main(self) -> None:
         self._closing = asyncio.Event()
-        self.proxy = Proxy(self.routes, port=self.port, limits=self.limits)
-        await self.proxy.serve(self.listener)
+        self.proxy = Proxy(self.routes, port=self.port, https_port=self.port, limits=self.limits)
+        await self.proxy.serve(self.listener, self.tls)
         self._ready.set()
         await self._closing.wait()
         await self.proxy.close(1.0)
