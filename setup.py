@@ -77,7 +77,18 @@ EXTENSIONS = [
             depends=["csrc/http1.h"],
             **C,
         )
-        for name in ("http1", "headers", "access", "stream", "upstream", "connection", "secure")
+        for name in (
+            "http1",
+            "headers",
+            "access",
+            "stream",
+            "upstream",
+            "upstream_http1",
+            "pool",
+            "exchange",
+            "connection",
+            "secure",
+        )
     ),
 ]
 

@@ -293,7 +293,7 @@ class Daemon:
                 requests = [self._access(record) for record in records]
                 if last:
                     requests += [
-                        self._access(client.open_record) for client in self._proxy.clients if client.open_record
+                        self._access(record) for client in self._proxy.clients for record in client.open_records
                     ]
                 session.send(Seen(requests, missed, last))
                 if last:

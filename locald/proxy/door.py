@@ -192,7 +192,7 @@ def is_idle(client: Visitor) -> bool:
     """Nothing is under way, and what was said has been sent."""
     return (
         client.deadline > 0
-        and client.open_record is None
+        and not client.open_records
         and not client.transport.is_closing()
         and client.transport.get_write_buffer_size() == 0
     )

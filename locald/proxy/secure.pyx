@@ -51,8 +51,8 @@ cdef class Secure(Protocol):
     # What the proxy asks a client that is shaking hands.
 
     @property
-    def open_record(self):
-        return None
+    def open_records(self):
+        return []
 
     def expire(self):
         self._stream.abort()

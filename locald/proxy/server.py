@@ -10,9 +10,9 @@ import socket
 from locald.proxy.access import Log
 from locald.proxy.door import Door, Handshakes, Visitor
 from locald.proxy.limits import Limits
+from locald.proxy.pool import Pool
 from locald.proxy.routes import Routes
 from locald.proxy.stream import Poller
-from locald.proxy.upstream import Pool
 
 __all__ = ["Proxy"]
 

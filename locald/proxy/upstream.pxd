@@ -1,13 +1,16 @@
-"""upstream.pyx for connection.pyx."""
+"""upstream.pyx for those who ask, and for those who are asked."""
 
-from locald.proxy.http1 cimport Reader
-from locald.proxy.stream cimport Poller, Protocol
+from locald.proxy.headers cimport Hop
+from locald.proxy.http1 cimport Request, Response
+from locald.proxy.stream cimport Protocol
 
 
 cdef class Borrower:
     cdef public bint blocked
 
-    cdef response_event(self, object event)
+    cdef response_head(self, Response response)
+    cdef response_data(self, bytes data)
+    cdef response_end(self, list trailers)
     cdef response_pause(self)
     cdef upstream_broke(self, str why)
     cdef upstream_writable(self, bint writable)
@@ -22,38 +25,24 @@ cdef class Line:
     cdef readonly double answered
     cdef object worked, waiting
     cdef list idle
+    cdef Py_ssize_t idle_max
+    cdef double idle_s
 
 
 cdef class Upstream(Protocol):
     cdef readonly object target
     cdef readonly str shown
-    cdef Reader reader
+    cdef readonly Line line
     cdef Borrower borrower
-    cdef bint tunnel, gone, paused
-    cdef public double idle_until
-    cdef Line line
-    cdef Pool _pool
 
-    cdef lend(self, Borrower borrower, bint head_request)
-    cdef pump(self)
+    cdef ask(self, Borrower borrower, Request request, bytes target, bytes prefix, Hop hop, bint upgrade)
+    cdef send(self, bytes data)
+    cdef end(self, list trailers)
+    cdef bint silent(self)
     cdef set_paused(self, bint paused)
+    cdef pump(self)
+    cdef give_back(self, bint reusable, double time)
     cdef discard(self)
-    cdef _end(self)
-
-
-cdef class Pool:
-    cdef readonly object limits
-    cdef readonly set open
-    cdef public bint draining
-    cdef object _lines
-    cdef Poller _poller
-    cdef Py_ssize_t _upstream_max, _pool_max
-    cdef double _pool_idle_s
-
-    cpdef Line line(self, object route)
-    cdef bint enter(self, Line line, object exchange)
-    cdef leave(self, Line line)
-    cdef give_up(self, Line line, object exchange)
-    cdef Upstream take(self, Line line)
-    cdef give_back(self, Upstream upstream, double time)
-    cdef forget(self, Upstream upstream)
+    cdef bytes open_tunnel(self)
+    cdef end_tunnel(self)
+    cdef close_tunnel(self)

@@ -108,7 +108,7 @@ def test_a_tunnel_is_told_at_its_end_with_the_bytes_of_both_ways(rig: Any, app: 
         sock.sendall(GET + UPGRADE + b"\r\n")
         assert read_head(sock).startswith(b"HTTP/1.1 101 ")
         (client,) = rig.proxy.clients
-        assert rig.call(lambda: client.open_record.ended) == 0
+        assert rig.call(lambda: client.open_records[0].ended) == 0
         assert rig.proxy.log.count == 0
         sock.sendall(b"ping")
         read_until(sock, b"<ping>")

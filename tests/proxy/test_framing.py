@@ -169,7 +169,7 @@ def test_bytes_behind_an_answer_end_its_connection(
     with rig.connect() as sock:
         sock.sendall(method + GET[3:] + b"\r\n")
         read_head(sock)
-        rig.wait(lambda: not any(client.open_record is not None for client in rig.proxy.clients))
+        rig.wait(lambda: not any(client.open_records for client in rig.proxy.clients))
         assert len(rig.proxy.pool.open) == 1
         go_on.set()
         assert ended.wait(10)

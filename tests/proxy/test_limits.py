@@ -172,7 +172,7 @@ def test_idle_s_is_how_long_a_client_may_take_nothing_of_its_last_answer(rig: An
     with rig.connect() as sock:
         sock.sendall(GET)
         read_head(sock)
-        rig.wait(lambda: all(client.open_record is None for client in rig.proxy.clients))  # the app has said it all
+        rig.wait(lambda: all(not client.open_records for client in rig.proxy.clients))  # the app has said it all
         (transport,) = [client.transport for client in rig.proxy.clients]
         for _ in range(4):
             let_pass(rig, 2 * SOON)

@@ -45,7 +45,7 @@ def test_no_more_than_the_limit_are_at_work_and_the_line_keeps_its_order(rig: An
     for i in range(10):
         clients.append(ask(rig, b"/%d" % i))
         # One after the other, so that there is an order to keep.
-        rig.wait(lambda i=i: sum(client.open_record is not None for client in rig.proxy.clients) == i + 1)
+        rig.wait(lambda i=i: sum(len(client.open_records) for client in rig.proxy.clients) == i + 1)
     rig.wait(lambda: len(gate.came) == 3)
     for i in range(10):
         gate.go.release()
@@ -65,9 +65,9 @@ def test_who_leaves_the_line_is_not_waited_for(rig: Any, app: Callable[..., Any]
     first = [ask(rig, b"/%d" % i) for i in range(3)]
     rig.wait(lambda: len(gate.came) == 3)
     gone = [ask(rig, b"/gone") for _ in range(5)]
-    rig.wait(lambda: sum(client.open_record is not None for client in rig.proxy.clients) == 8)
+    rig.wait(lambda: sum(len(client.open_records) for client in rig.proxy.clients) == 8)
     last = ask(rig, b"/last")
-    rig.wait(lambda: sum(client.open_record is not None for client in rig.proxy.clients) == 9)
+    rig.wait(lambda: sum(len(client.open_records) for client in rig.proxy.clients) == 9)
     for client in gone:
         vanish(client)
     rig.wait(lambda: len(rig.proxy.clients) == 4)
@@ -88,7 +88,7 @@ def test_a_client_that_goes_while_it_is_served_makes_room(rig: Any, app: Callabl
     first = [ask(rig, b"/%d" % i) for i in range(3)]
     rig.wait(lambda: len(gate.came) == 3)
     waiting = ask(rig, b"/next")
-    rig.wait(lambda: sum(client.open_record is not None for client in rig.proxy.clients) == 4)
+    rig.wait(lambda: sum(len(client.open_records) for client in rig.proxy.clients) == 4)
     vanish(first.pop(0))
     rig.wait(lambda: gate.came[3:] == [b"/next"])
     for _ in range(4):

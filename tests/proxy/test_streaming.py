@@ -107,7 +107,7 @@ def test_pipelined_answers_wait_for_a_client_that_reads_none(rig: Any, app: Any,
 
         async def answer_each() -> int:
             for _ in range(count):
-                if of_app and client.open_record is not None:
+                if of_app and client.open_records:
                     (upstream,) = rig.proxy.pool.open
                     upstream.data_received(answer)
                 for _ in range(3):

@@ -1,0 +1,358 @@
+"""One request and its response, whatever protocol its client and its upstream speak.
+
+An Asker is the client's side: a connection of HTTP/1, or a stream of HTTP/2.  Each of its requests becomes an Exchange,
+which borrows an Upstream.  All of it is callbacks of the event loop: no coroutine for a request but the one that dials.
+Neither side is read while the other does not take more, so what waits in memory is bounded whatever the sizes of the
+bodies.
+"""
+
+from locald.proxy import headers, pages
+from locald.proxy.pool import DialError
+from locald.proxy.routes import rewritten
+
+from locald.proxy.access cimport Record
+from locald.proxy.clock cimport now
+from locald.proxy.headers cimport count_loops, is_last_hop, is_websocket
+from locald.proxy.http1 cimport End, Request, Response
+from locald.proxy.upstream cimport Borrower, Line, Upstream
+
+__all__ = ["Asker", "Exchange", "Origin"]
+
+IDEMPOTENT = frozenset([b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"])  # RFC 9110 section 9.2.2
+
+cdef enum:
+    SWITCHING = 101
+
+
+cdef class Origin:
+    """Where requests come from: one connection of one client.  ``hop`` is to be set before the first of them.
+
+    ``route`` and ``line``: of the last request, None for none.
+    """
+
+    def __init__(self, proxy):
+        self.proxy = proxy
+        self.limits, self.routes, self.loop = proxy.limits, proxy.routes, proxy.loop
+        self.pool, self.log = proxy.pool, proxy.log
+        self._loops_max = self.limits.loops_max
+
+    cdef Record begin(self, Request request):
+        """Find the route of a request; its record, begun."""
+        cdef Record record = Record.__new__(Record)
+        record.began = now()
+        record.method, record.host, record.target = request.method, request.host, request.target
+        self._find(request)
+        if self.line is not None:
+            record.app = self.line.name
+        return record
+
+    cdef object objection(self, Request request):
+        """The page that says why the request that has begun last goes no further; None, and it is to be exchanged."""
+        if request.method == b"CONNECT" or request.method == b"TRACE":
+            return pages.not_allowed()
+        if self.route is None:
+            return pages.not_found(request.host, self.routes, self.proxy.port)
+        if is_last_hop(request):
+            return pages.last_hop()
+        if count_loops(request) >= self._loops_max:
+            return pages.loop(self.route)
+        self.line.requests += 1
+        return None
+
+    cdef answered(self, Record record, object page, Py_ssize_t size):
+        """A page is the answer; ``size``: of its body.  Logs the request."""
+        record.status, record.sent = page.status, size
+        record.first = now()
+        record.began = record.began or record.first
+        record.note = page.note or page.title
+        self.log.add(record, record.first)
+
+    cdef _find(self, Request request):
+        """Looked up again only where it could be another route than that of the last request."""
+        if request.host == self._host and self._changes == self.routes.changes:
+            return
+        self.route = self.routes.find(request.host, request.target)
+        self.line = self.pool.line(self.route) if self.route is not None else None
+        self._host = request.host if self.routes.has_whole(request.host) else None
+        self._changes = self.routes.changes
+
+
+cdef class Asker(Protocol):
+    """The client's side of an exchange.  ``origin``: of the connection, which several may share.
+
+    It calls start() of an Exchange, then request_data() and request_end() if there is a body, set_blocked() as its
+    client takes more or does not, and abandon() when that has gone.  After response_end(), response_page() and
+    response_cut() it hears no more of the exchange.
+    """
+
+    cdef request_wanted(self, bint wanted):
+        """More of the request's body may come, or not.  May be called from within request_data()."""
+        raise NotImplementedError
+
+    cdef response_head(self, Response response):
+        """Send the head of the response, or of an interim one."""
+        raise NotImplementedError
+
+    cdef response_data(self, bytes data):
+        """Send some of its body; it may wait for response_pause()."""
+        raise NotImplementedError
+
+    cdef response_end(self, list trailers):
+        """The response is complete, and logged."""
+        raise NotImplementedError
+
+    cdef response_pause(self):
+        """There is no more for now: send what waits."""
+        raise NotImplementedError
+
+    cdef response_page(self, object page):
+        """Send an answer of our own instead; nothing but interim responses has been given.  Log it by Origin."""
+        raise NotImplementedError
+
+    cdef response_cut(self, str why):
+        """The rest of the response will not come: the client must be able to see that.  abandon() is to be called."""
+        raise NotImplementedError
+
+    # Tunnels (RFC 6455): after the upstream's 101, bytes.
+
+    cdef tunnel_open(self, Response response):
+        """Agree to the upgrade."""
+        raise NotImplementedError
+
+    cdef tunnel_data(self, bytes data):
+        """Send these bytes."""
+        raise NotImplementedError
+
+    cdef tunnel_eof(self):
+        """The upstream sends no more.  If the client has said the same, it is over: abandon() is to be called."""
+        raise NotImplementedError
+
+    cdef tunnel_cut(self):
+        """The upstream takes no more either.  abandon() is to be called."""
+        raise NotImplementedError
+
+
+cdef class Exchange(Borrower):
+    """One request and its response.
+
+    ``answered``: the head of the final response has been given.  ``wants_body``: the upstream takes more of the
+    request, which is not complete before ``request_done``.
+    """
+
+    # Towards the upstream.
+
+    cdef start(self, Asker asker, Request request, object route, Line line, Record record):
+        """Begin, or wait in line while the route has as many at work as it may have."""
+        self.asker, self.origin = asker, asker.origin
+        self.request = request
+        self.record = record
+        self.route, self.line = route, line
+        self.request_done = not request.has_body
+        self._upgrade = is_websocket(request)
+        if self.origin.pool.enter(line, self):
+            self.admitted()
+
+    cpdef admitted(self):
+        """There is a place: take a connection that is idle, or dial."""
+        cdef Upstream idle
+        self._holds = True
+        if self._gone:  # between our turn and this call
+            self._release()
+            return
+        # A connection that was idle may be closed by the server at this very moment; only what can be said twice
+        # is said on one (RFC 9110 section 9.2.2).
+        idle = self.origin.pool.take(self.line) if self._is_replayable() else None
+        if idle is not None:
+            self._reused = True
+            self._connected(idle)
+        else:
+            self._dial_soon()
+
+    cdef _release(self):
+        """Give the place away, to whoever waits for it."""
+        if self._holds:
+            self._holds = False
+            self.origin.pool.leave(self.line)
+
+    cdef bint _is_replayable(self):
+        return self.request.method in IDEMPOTENT and not self.request.has_body and not self._upgrade
+
+    cdef _dial_soon(self):
+        self._dialling = self.origin.loop.create_task(self._dial())
+
+    async def _dial(self):
+        try:
+            upstream = await self.origin.pool.dial(self.route, self.line)
+        except DialError as error:
+            self._dialling = None
+            self._fail(error.failures, error.timed_out)
+        else:
+            self._dialling = None
+            self._connected(upstream)
+
+    cdef _connected(self, Upstream upstream):
+        self.upstream = upstream
+        self.record.upstream = upstream.shown
+        target = rewritten(self.request.target, self.route) if self.route.strip else self.request.target
+        upstream.ask(self, self.request, target, self.route.strip, self.origin.hop, self._upgrade)
+        if not self.request_done:
+            self.wants_body = True
+            self.asker.request_wanted(True)
+
+    cdef request_data(self, bytes data):
+        """Some of the body; only while it is wanted."""
+        if self.upstream is None:
+            return
+        self.record.received += len(data)
+        self.upstream.send(data)
+
+    cdef request_end(self, End end):
+        """The body is complete."""
+        self.request_done = True
+        self.wants_body = False
+        if self.upstream is not None:
+            self.upstream.end(headers.trailers(end.trailers) if end.trailers else end.trailers)
+
+    cdef upstream_writable(self, bint writable):
+        self.wants_body = writable and not self.request_done
+        if self.wants_body or self.record.tunnel or not writable:
+            self.asker.request_wanted(writable)
+
+    # Towards the client.
+
+    cdef response_head(self, Response response):
+        self._heard = True
+        if response.status == SWITCHING:
+            self._open_tunnel(response)
+            return
+        if response.status >= 200:
+            self.answered = True
+            self.record.status = response.status
+            self.record.first = self.line.answered = now()
+        self.asker.response_head(response)
+
+    cdef response_data(self, bytes data):
+        self.record.sent += len(data)
+        self.asker.response_data(data)
+
+    cdef response_pause(self):
+        if self.upstream is not None:
+            self.asker.response_pause()
+
+    cdef response_end(self, list trailers):
+        cdef Upstream upstream = self.upstream
+        cdef double time = now()
+        self.upstream = None
+        if upstream is not None:
+            upstream.give_back(self.request_done and not self.origin.pool.draining, time)
+        self._release()
+        self.origin.log.add(self.record, time)
+        self.asker.response_end(headers.trailers(trailers) if trailers else trailers)
+
+    cdef upstream_broke(self, str why):
+        """The upstream ended before the response was complete: the client must be able to see that."""
+        cdef Upstream upstream = self.upstream
+        self.upstream = None
+        if upstream is None:
+            return
+        upstream.discard()
+        if self.record.tunnel:
+            self.asker.tunnel_cut()
+        elif self._reused and not self._heard and upstream.silent() and self._is_replayable():
+            self._reused = False  # once
+            self._dial_soon()
+        elif not self.answered:
+            self._fail([f"{upstream.shown}: {why}"], False)
+        else:
+            self.record.note = why
+            self._release()
+            self.asker.response_cut(why)
+
+    cdef _fail(self, list failures, bint timed_out):
+        self._release()
+        self.wants_body = False
+        ago = now() - self.line.answered if self.line.answered else None
+        self.asker.response_page(pages.bad_gateway(self.route, failures, timed_out, ago))
+
+    cdef set_blocked(self, bint blocked):
+        """The client does not take more of the response, or does again."""
+        self.blocked = blocked
+        if self.upstream is not None:
+            self.upstream.set_paused(blocked)
+            if not blocked:
+                self.upstream.pump()
+
+    cdef abandon(self):
+        """The client is gone.  Logs the request."""
+        if not self.record.note and not self.record.tunnel:
+            self.record.note = "the client went away"
+        self.let_go()
+        self.origin.log.add(self.record, now())
+
+    cdef let_go(self):
+        """The upstream must stop working for this request; nothing more is heard from here."""
+        cdef Upstream upstream = self.upstream
+        if self._dialling is not None:
+            self._dialling.cancel()
+        self._gone = True
+        if self._holds:
+            self._release()
+        else:
+            self.origin.pool.give_up(self.line, self)
+        self.upstream = None
+        if upstream is None:
+            return
+        if self.record.tunnel:
+            upstream.close_tunnel()
+        else:
+            upstream.discard()
+
+    # Tunnels (RFC 6455): after the upstream's 101, bytes.
+
+    cdef _open_tunnel(self, Response response):
+        cdef Upstream upstream = self.upstream
+        agreed = any([name.lower() == b"upgrade" and value.lower() == b"websocket" for name, value in response.fields])
+        if upstream is None or not self._upgrade or not agreed:
+            self.upstream_broke("answered 101 to a request that did not ask for that")
+            return
+        rest = upstream.open_tunnel()
+        self.answered = self.record.tunnel = True
+        self.record.status = SWITCHING
+        self.record.first = self.line.answered = now()
+        self._release()  # a page may hold one open for hours, and another page ten
+        self.asker.tunnel_open(response)
+        if rest and self.upstream is not None:
+            self.tunnel_data(rest)
+
+    cdef tunnel_send(self, bytes data):
+        """Bytes of the client's."""
+        self.record.received += len(data)
+        if self.upstream is not None:
+            self.upstream.send(data)
+
+    cdef tunnel_end(self):
+        """No more of those will come."""
+        self._asker_ended = True
+        if self.upstream is None:
+            return
+        if self._upstream_ended:
+            self._close_tunnel()
+        else:
+            self.upstream.end_tunnel()
+
+    cdef tunnel_data(self, bytes data):
+        self.record.sent += len(data)
+        self.asker.tunnel_data(data)
+
+    cdef tunnel_eof(self):
+        self._upstream_ended = True
+        if self._asker_ended:
+            self._close_tunnel()
+        self.asker.tunnel_eof()
+
+    cdef _close_tunnel(self):
+        """Both have sent their last."""
+        cdef Upstream upstream = self.upstream
+        self.upstream = None
+        if upstream is not None:
+            upstream.close_tunnel()

@@ -1,0 +1,157 @@
+"""The connections to the apps: dialled, kept for a while, and shared out fairly."""
+
+import asyncio
+import socket
+from weakref import WeakKeyDictionary
+
+from locald.proxy.targets import UnixTarget
+
+from locald.proxy.clock cimport now
+from locald.proxy.stream cimport Poller, Stream
+from locald.proxy.upstream cimport Line, Upstream
+from locald.proxy.upstream_http1 cimport Http1Upstream
+
+__all__ = ["DialError", "Pool"]
+
+
+BUSY_S = 0.005  # until the next try at a Unix socket that is busy: a server accepts sooner than that, or is stuck
+
+
+class DialError(Exception):
+    """No target of a route could be reached; ``failures`` has a sentence for each."""
+
+    def __init__(self, failures, timed_out):
+        super().__init__("; ".join(failures))
+        self.failures = failures
+        self.timed_out = timed_out
+
+
+cdef class Pool:
+    """The connections to all upstreams, and how many of them each route may have at work.
+
+    ``draining``: none is kept any more, neither here nor with clients.
+    """
+
+    def __init__(self, limits, Poller poller):
+        self.limits = limits
+        self._poller = poller
+        self._upstream_max = limits.upstream_max
+        self.open = set()
+        self._lines = WeakKeyDictionary()
+
+    def now(self):
+        """The time by which deadlines and records are kept, in seconds."""
+        return now()
+
+    @property
+    def at_work(self):
+        """How many requests are under way, over all routes."""
+        cdef Line line
+        cdef Py_ssize_t count = 0
+        for line in self._lines.values():
+            count += line.at_work
+        return count
+
+    cpdef Line line(self, object route):
+        """That of a route, for as long as somebody holds the route."""
+        cdef Line line = self._lines.get(route)
+        if line is None:
+            line = self._lines[route] = Line(route.shown, self.limits)
+        return line
+
+    cdef bint enter(self, Line line, object exchange):
+        """Whether the exchange may begin; else it is in line, and its admitted() will be called."""
+        if line.at_work < self._upstream_max:
+            line.at_work += 1
+            return True
+        line.waiting.append(exchange)
+        return False
+
+    cdef leave(self, Line line):
+        """One has ended: its place goes to the first in line."""
+        if line.waiting:
+            # Not from here: a line of thousands that all fail at once would be as many frames deep.
+            asyncio.get_running_loop().call_soon(line.waiting.popleft().admitted)
+        else:
+            line.at_work -= 1
+
+    cdef give_up(self, Line line, object exchange):
+        """The client of one that waits has gone."""
+        if exchange in line.waiting:
+            line.waiting.remove(exchange)
+
+    cdef Upstream take(self, Line line):
+        """The connection that was used last, if it was idle for less than its time; the others may then grow old."""
+        cdef Http1Upstream upstream
+        cdef double time
+        if not line.idle:
+            return None
+        time = now()
+        while line.idle:
+            upstream = line.idle.pop()
+            if upstream.gone or upstream.transport.is_closing():
+                continue
+            if upstream.idle_until > time:
+                return upstream
+            upstream.discard()
+        return None
+
+    async def dial(self, route, Line line):
+        """A new connection to the first target of a route that takes it.  Raises DialError."""
+        failures = []
+        timed_out = False
+        # Servers listen on one family or the other and rarely change: begin where the last one was found.
+        for target in sorted(route.targets, key=lambda each: each != line.worked):
+            try:
+                async with asyncio.timeout(self.limits.dial_s):
+                    upstream = await self._connect(line, target)
+            except TimeoutError:
+                timed_out = True
+                failures.append(f"{target}: no connection within {self.limits.dial_s:.0f} seconds")
+            except OSError as error:
+                failures.append(f"{target}: {_plain(error)}")
+            else:
+                line.worked = target
+                return upstream
+        raise DialError(failures, timed_out)
+
+    async def _connect(self, Line line, target):
+        unix = isinstance(target, UnixTarget)
+        family = socket.AF_UNIX if unix else socket.AF_INET6 if ":" in target.host else socket.AF_INET
+        loop = asyncio.get_running_loop()
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            sock.setblocking(False)
+            await _connect(loop, sock, target.path if unix else (target.host, target.port))
+            made = Http1Upstream(self.limits, self.open, line, target)
+            Stream(self._poller, sock, made)
+        except BaseException:
+            sock.close()
+            raise
+        return made
+
+    def sweep(self):
+        """Close what has been idle for too long."""
+        cdef Http1Upstream upstream
+        cdef double time = now()
+        for upstream in list(self.open):
+            if upstream.borrower is None and 0 < upstream.idle_until <= time:
+                upstream.discard()
+
+    def close(self):
+        for upstream in list(self.open):
+            upstream.transport.abort()
+
+
+async def _connect(loop, sock, address):
+    while True:
+        try:
+            return await loop.sock_connect(sock, address)
+        except BlockingIOError:
+            # A Unix socket whose backlog is full says so at once, where TCP's would wait (connect(2), EAGAIN).
+            await asyncio.sleep(BUSY_S)
+
+
+def _plain(error):
+    text = (error.strerror or str(error)).lower()
+    return "connection refused: nothing listens there" if isinstance(error, ConnectionRefusedError) else text

@@ -1,0 +1,4 @@
+from locald.proxy.upstream import Upstream
+
+class Http1Upstream(Upstream):
+    idle_until: float
