@@ -219,9 +219,8 @@ cdef class Client(Asker):
 
     def expire(self):
         """The deadline has passed."""
-        cdef Py_ssize_t unsent = self.transport.get_write_buffer_size()
         if self.transport.is_closing():
-            if unsent == self._unsent:
+            if self.transport.get_write_buffer_size() == self._unsent:
                 self.transport.abort()  # it takes nothing of what we still have for it
                 return
         elif self.mode == HTTP and self.exchange is None and self.reader.started() and not self._blocked:
@@ -229,7 +228,7 @@ cdef class Client(Asker):
             self._answer(page, None, True, Record.__new__(Record))
         else:
             self._close()
-        self._unsent = unsent
+        self._unsent = self.transport.get_write_buffer_size()
         self.deadline = now() + (<double> self.limits.linger_s if self.mode == LINGER else self._idle_s)
 
     def drain(self):

@@ -1,4 +1,4 @@
-"""What can be known of the authority without cryptography, whose import takes 90 ms: OpenSSL and two milliseconds do."""
+"""What can be known of the authority without cryptography, which takes 90 ms to import: OpenSSL and two ms do."""
 
 from __future__ import annotations
 
