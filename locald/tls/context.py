@@ -98,6 +98,7 @@ class Handshakes:
         kept = self._kept.get(name)
         if kept is not None and kept[1].serves(now):
             self._kept.move_to_end(name)
+            self.problem = None
             return kept[0]
         context = parameters.new(self._protocols)
         leaf = self._issue(name, now)
