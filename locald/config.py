@@ -47,6 +47,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     head_bytes: HeadBytes = None
     fields_max: Fields = None
     target_bytes: HeadBytes = None
+    handshake_s: Seconds = None
     head_s: Seconds = None
     idle_s: Seconds = None
     linger_s: Seconds = None

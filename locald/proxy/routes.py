@@ -140,6 +140,21 @@ class Routes:
         """Whether the host is somebody's, be it for some paths only."""
         return self._name(host) in self._hosts
 
+    def owner(self, host: str) -> tuple[str, str] | None:
+        """Whose the host is, by the name of a route, and the host that a certificate has to name; None if nobody's.
+
+        Below a wildcard that is the host above: a certificate for it is for all that are beside this one too.
+        """
+        name = self._name(host.encode())
+        if name in self._hosts:
+            return name.decode(), host
+        above = name
+        while above:
+            above = above.partition(b".")[2]
+            if above in self._wildcards:
+                return above.decode(), host.partition(".")[2]
+        return None
+
     def _below_wildcard(self, name: bytes, target: bytes) -> Route | None:
         if not self._wildcards or len(name) > HOST_MAX or not name.isascii():
             return None
