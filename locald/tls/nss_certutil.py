@@ -65,14 +65,16 @@ class Certutil:
     def add(self, certificate: bytes) -> None:
         if not (self._folder / "cert9.db").exists():
             self._run("-N", "--empty-password")
-        nickname = name(certificate)
+        nickname, before = name(certificate), {each: trusted for _, each, trusted in self.ours()}
+        if before.get(certificate):
+            return
         with tempfile.NamedTemporaryFile(prefix="locald-", suffix=".der") as file:
             file.write(certificate)
             file.flush()
             try:
                 self._run("-A", "-n", nickname, "-t", "C,,", "-i", file.name)
             except Refused:
-                if any(nickname == each for each, _, trusted in self.ours() if not trusted):
+                if certificate not in before and any(certificate == each for _, each, _ in self.ours()):
                     self._run("-D", "-n", nickname)  # it is put in first, and trusted then
                 raise
 
@@ -89,7 +91,6 @@ class Certutil:
             capture_output=True,
             timeout=self._time_limit,
             check=False,
-            umask=0o077,
         )
         if done.returncode:
             said = done.stderr.decode(errors="replace").strip()

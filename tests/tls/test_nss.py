@@ -6,11 +6,12 @@ certutil is the witness too, and SQLite for what certutil does not show.
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import programs
@@ -87,8 +88,15 @@ def test_one_that_is_not_there_trusts_nobody_and_is_not_made_by_looking(folder: 
     assert not folder.exists()
 
 
+@pytest.fixture
+def no_umask() -> Iterator[None]:
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
 def test_a_root_is_put_in_trusted_for_servers_only_and_taken_out(
-    folder: Path, libraries: tuple[str, ...], ours: list[bytes]
+    folder: Path, libraries: tuple[str, ...], ours: list[bytes], no_umask: None
 ) -> None:
     database(folder, libraries).add(ours[0])
     assert (oct(folder.stat().st_mode), *sorted({oct(path.stat().st_mode) for path in folder.glob("*.db")})) == (
@@ -164,6 +172,8 @@ def test_with_a_primary_password_the_user_puts_it_in_by_hand(
     words = ("-A", "-n", name(ours[0]), "-t", "C,,", "-f", str(locked_by_a_password))
     certutil(*words, folder=folder, said=ours[0].decode())
     assert store.trusts(ours[0])  # to look and to take out need none
+    store.add(ours[0])  # and there is nothing to do
+    assert store.trusts(ours[0])
     store.remove(None)
     assert objects(folder) == 0
 
@@ -219,6 +229,15 @@ def test_without_libnss3_and_certutil_it_says_what_to_install(
     with pytest.raises(LocaldError, match="neither libnss3 nor certutil") as caught:
         database(folder, NONE).add(ours[0])
     assert "sudo apt install libnss3" in caught.value.hint
+
+
+def test_one_that_lacks_a_function_is_as_good_as_none(folder: Path, tmp_path: Path, ours: list[bytes]) -> None:
+    source = "int NSS_Initialize(void) { return 0; }"
+    programs.run(
+        programs.need("gcc", "cc"), "-shared", "-fPIC", "-x", "c", "-", "-o", tmp_path / "old.so", input=source
+    )
+    database(folder, (str(tmp_path / "old.so"), *SYSTEM)).add(ours[0])
+    assert certificates(folder) == {name(ours[0]): "C,,"}
 
 
 @pytest.fixture
