@@ -36,8 +36,8 @@ def ask(verb: str, folder: Path, certificate: bytes, time_limit: float) -> dict[
     try:
         if verb == "add":
             tool.add(certificate)
-        elif verb == "remove":
-            tool.remove(certificate)
+        if verb != "look":
+            tool.remove_all_but(certificate)
         return {"ours": [[base64.b64encode(each).decode(), trusted] for _, each, trusted in tool.ours()]}
     except Refused as error:
         return {"refused": str(error)}
@@ -78,7 +78,7 @@ class Certutil:
                     self._run("-D", "-n", nickname)  # it is put in first, and trusted then
                 raise
 
-    def remove(self, keep: bytes) -> None:
+    def remove_all_but(self, keep: bytes) -> None:
         for nickname, certificate, _ in self.ours():
             if certificate != keep:
                 self._run("-D", "-n", nickname)

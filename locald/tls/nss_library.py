@@ -1,6 +1,8 @@
 """A program: looks into one NSS database, or changes it, through libnss3.
 
-    python -m locald.tls.nss_library VERB FOLDER [LIBRARY...]     look, add or remove; a certificate on standard input
+    python -m locald.tls.nss_library VERB FOLDER [LIBRARY...]     look, add or remove
+
+``add`` has a certificate on standard input, and takes all others of ours out.
 
 NSS is made for one database in a process, and its C code reads files that a browser writes too: so it has a process of
 its own, which nss.py starts, gives a time limit, and reads one JSON object from.  Only functions are called whose
@@ -120,8 +122,8 @@ class Database:
             raise refused
         self._call.CERT_DestroyCertificate(found)
 
-    def remove(self, keep: bytes) -> None:
-        """Take all of ours out but the one to keep, and what there is of trust in them.
+    def remove_all_but(self, keep: bytes) -> None:
+        """Take all others of ours out, and what there is of trust in them.
 
         Trust is kept apart from certificates, and an NSS before 3.114 does not see what a newer one, such as Firefox's,
         has written: what stayed would make whoever brings the certificate again trusted.
@@ -208,8 +210,8 @@ def main(verb: str, folder: str, *libraries: str) -> dict[str, Any]:
         database = Database(load([*libraries]), folder, writable=verb != "look")
         if verb == "add":
             database.add(certificate)
-        elif verb == "remove":
-            database.remove(certificate)
+        if verb != "look":
+            database.remove_all_but(certificate)  # browsers read meanwhile, and find the new one or both
         found = [[base64.b64encode(each).decode(), trusted] for each, trusted in database.ours()]
         database.close()
     except Missing as error:

@@ -40,11 +40,14 @@ class Store(Protocol):
         ...
 
     def add(self, root: bytes) -> None:
-        """Make it trust this root, in PEM.  Raises LocaldError where it refuses, and trusts what it did before then."""
+        """Make it trust this root, in PEM, and no other of ours.
+
+        Raises LocaldError where it refuses, and trusts what it did before then.
+        """
         ...
 
-    def remove(self, keep: bytes | None) -> None:
-        """Take all roots of ours out, but the one to keep.  Raises LocaldError where it refuses."""
+    def remove(self) -> None:
+        """Take all roots of ours out.  Raises LocaldError where it refuses."""
         ...
 
 

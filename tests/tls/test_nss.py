@@ -84,7 +84,7 @@ def name(root: bytes) -> str:
 
 def test_one_that_is_not_there_trusts_nobody_and_is_not_made_by_looking(folder: Path, ours: list[bytes]) -> None:
     assert not database(folder).trusts(ours[0])
-    database(folder).remove(None)
+    database(folder).remove()
     assert not folder.exists()
 
 
@@ -106,7 +106,7 @@ def test_a_root_is_put_in_trusted_for_servers_only_and_taken_out(
         assert certificates(folder) == {name(ours[0]): "C,,"}
     assert database(folder, libraries).trusts(ours[0])
     assert not database(folder, libraries).trusts(ours[1])
-    database(folder, libraries).remove(None)
+    database(folder, libraries).remove()
     assert not database(folder, libraries).trusts(ours[0])
     assert objects(folder) == 0
 
@@ -121,9 +121,8 @@ def test_the_old_one_goes_and_others_stay(folder: Path, libraries: tuple[str, ..
     database(folder, libraries).add(ours[0])
     certutil("-A", "-n", "locald development root of another", "-t", "C,,", folder=folder, said=unbound()[1].decode())
     database(folder, libraries).add(ours[1])
-    database(folder, libraries).remove(ours[1])
     assert set(certificates(folder)) == {name(ours[1]), "locald development root of another"}
-    database(folder, libraries).remove(None)
+    database(folder, libraries).remove()
     assert certificates(folder) == {"locald development root of another": "C,,"}
 
 
@@ -133,12 +132,11 @@ def test_whichever_nss_put_it_in_none_of_its_trust_stays(
 ) -> None:
     """Trust is an object of its own, which NSS has in two formats since 3.114; an older one does not see the new one."""
     database(folder, WAYS[first]()).add(ours[0])
-    for root in ours:
-        database(folder, WAYS[second]()).add(root)
-    database(folder, WAYS[last]()).remove(ours[1])
+    database(folder, WAYS[second]()).add(ours[0])
+    database(folder, WAYS[last]()).add(ours[1])
     assert objects(folder) == 2
     assert database(folder, firefoxs()).trusts(ours[1])  # it reads both formats
-    database(folder, WAYS[last]()).remove(None)
+    database(folder, WAYS[last]()).remove()
     assert objects(folder) == 0
 
 
@@ -174,7 +172,7 @@ def test_with_a_primary_password_the_user_puts_it_in_by_hand(
     assert store.trusts(ours[0])  # to look and to take out need none
     store.add(ours[0])  # and there is nothing to do
     assert store.trusts(ours[0])
-    store.remove(None)
+    store.remove()
     assert objects(folder) == 0
 
 
@@ -186,7 +184,7 @@ def test_a_damaged_one_says_so_and_is_left_as_it_is(
     file = folder / "cert9.db"
     content = file.read_bytes()[:9000] if harm == "cut" else bytes(range(256)) * 112
     file.write_bytes(content)
-    for act in (lambda: database(folder, libraries).add(ours[1]), lambda: database(folder, libraries).remove(None)):
+    for act in (lambda: database(folder, libraries).add(ours[1]), lambda: database(folder, libraries).remove()):
         with pytest.raises(LocaldError, match="refuses: (database disk image is malformed|file is not a database)"):
             act()
     assert file.read_bytes() == content
