@@ -17,7 +17,19 @@ from itertools import islice
 from locald.proxy.http1 import Request, serialize
 from locald.proxy.routes import Route, Routes
 
-__all__ = ["Page", "bad_gateway", "last_hop", "loop", "no_tls", "not_allowed", "not_found", "refused", "render"]
+__all__ = [
+    "Page",
+    "bad_gateway",
+    "last_hop",
+    "loop",
+    "no_such_protocol",
+    "no_tls",
+    "not_allowed",
+    "not_found",
+    "parts",
+    "refused",
+    "render",
+]
 
 
 ALLOW = (b"Allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
@@ -111,6 +123,11 @@ def no_tls() -> Page:
     )
 
 
+def no_such_protocol() -> Page:
+    """501: an extended CONNECT for something else than a WebSocket (RFC 9220 section 3)."""
+    return Page(501, "Not Implemented", ("Of tunnels through HTTP/2 only those of WebSockets are made.",))
+
+
 def last_hop() -> Page:
     """200 to an OPTIONS that may go no further than here (RFC 9110 section 7.6.2)."""
     return Page(200, "This is locald", ("Max-Forwards let the request come as far as here.",), fields=(ALLOW,))
@@ -126,8 +143,8 @@ def not_allowed() -> Page:
     )
 
 
-def render(page: Page, request: Request | None, close: bool) -> bytes:
-    """The whole response, in the form that the request prefers."""
+def parts(page: Page, request: Request | None) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """The response's fields, and its body, in the form that the request prefers."""
     kind, write = FORMS[_best(request)]
     data = write(page).encode()
     fields = [
@@ -141,12 +158,17 @@ def render(page: Page, request: Request | None, close: bool) -> bytes:
         ),
         *page.fields,
     ]
+    return fields, b"" if request is not None and request.method == b"HEAD" else data
+
+
+def render(page: Page, request: Request | None, close: bool) -> bytes:
+    """The whole response as one of HTTP/1."""
+    fields, data = parts(page, request)
     if close:
         fields.append((b"Connection", b"close"))
     elif request is not None and request.minor == 0:
         fields.append((b"Connection", b"keep-alive"))
-    head = serialize(b"HTTP/1.1 %d %b" % (page.status, HTTPStatus(page.status).phrase.encode()), fields)
-    return head if request is not None and request.method == b"HEAD" else head + data
+    return serialize(b"HTTP/1.1 %d %b" % (page.status, HTTPStatus(page.status).phrase.encode()), fields) + data
 
 
 def _best(request: Request | None) -> str:
