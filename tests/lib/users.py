@@ -25,6 +25,7 @@ import pytest
 from locald.paths import POLICY, SHIM
 
 BIN = Path(sys.executable).parent
+HERE = os.readlink("/proc/self/ns/net")  # these tests, run elsewhere at the same time, have the same users and homes
 
 
 class Terminal:
@@ -109,8 +110,9 @@ class User:
     def _owns(self, process: psutil.Process) -> bool:
         try:
             # A zombie has no environment any more.
-            return process.uids().real == self.uid and process.environ().get("HOME") == str(self.home)
-        except psutil.Error:
+            mine = process.uids().real == self.uid and process.environ().get("HOME") == str(self.home)
+            return mine and os.readlink(f"/proc/{process.pid}/ns/net") == HERE
+        except (psutil.Error, OSError):
             return False
 
     def daemon(self) -> psutil.Process:
