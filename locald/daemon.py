@@ -233,7 +233,7 @@ class Daemon:
 
     def _add_alias(self, request: AddAlias) -> Aliased:
         target = targets.spell(targets.parse(request.target))
-        alias = Alias(request.name, target, request.path, request.wildcard, request.strip)
+        alias = Alias(request.name, target, request.path, request.wildcard, request.strip, request.protocol)
         route = _alias_route(alias)
         if (alias.name, alias.path) not in self._aliases:
             self._refuse_taken(route)
@@ -369,6 +369,7 @@ class Daemon:
             path=route.path.decode(),
             wildcard=route.wildcard,
             strip=bool(route.strip),
+            protocol=route.protocol,
             url=self._url(route),
             kind=kind,
             target=target,
@@ -397,7 +398,7 @@ def _alias_route(alias: Alias) -> Route:
 def _route(request: Register | Alias, leads_to: targets.Targets, detail: str, hint: str) -> Route:
     path = request.path.encode()
     strip = path if request.strip else b""
-    return Route(request.name, leads_to, detail, hint, path, strip, request.wildcard)
+    return Route(request.name, leads_to, detail, hint, path, strip, request.wildcard, request.protocol)
 
 
 def _removal(route: Route) -> str:

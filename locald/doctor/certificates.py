@@ -10,6 +10,7 @@ from locald.doctor.check import FAIL, OK, WARN, Check
 from locald.doctor.world import World
 from locald.errors import LocaldError
 from locald.tls import store, trust
+from locald.tls.names import permits
 
 __all__ = ["checks"]
 
@@ -33,16 +34,11 @@ def _authority(world: World, folder: Path) -> Check:
     words = f"in {folder}, for {', '.join(found.domains)}, until {found.ends:%Y-%m-%d}"
     if found.ends - world.now < SOON:
         return Check("authority", WARN, f"{words}, which is soon", store.AGAIN)
-    outside = [suffix for suffix in world.suffixes if not _permits(found.domains, suffix)]
+    outside = [suffix for suffix in world.suffixes if not permits(found.domains, suffix)]
     if outside:
         remedy = " ".join([store.AGAIN, *(f"--domain {suffix}" for suffix in outside)])
         return Check("authority", WARN, f"{words}; not for the suffix {', '.join(outside)} of the settings", remedy)
     return Check("authority", OK, words)
-
-
-def _permits(domains: tuple[str, ...], suffix: str) -> bool:
-    """RFC 5280 section 4.2.1.10, for names below the suffix."""
-    return any(f".{suffix}".endswith(f".{domain}") for domain in domains)
 
 
 def _stores(world: World, folder: Path) -> Iterator[Check]:

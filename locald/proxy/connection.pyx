@@ -64,7 +64,10 @@ cdef class Client(Asker):
         self.use(transport)
         self.transport.set_write_buffer_limits(high=self._write_high)
         peer = transport.get_extra_info("peername") or ("unknown",)
-        self.origin.hop = Hop(str(peer[0]), "http", self.proxy.port)
+        if transport.get_extra_info("ssl_object") is None:
+            self.origin.hop = Hop(str(peer[0]), "http", self.proxy.port)
+        else:
+            self.origin.hop = Hop(str(peer[0]), "https", self.proxy.https_port)
         self.deadline = now() + self._head_s
         self.proxy.clients.add(self)
 
@@ -216,9 +219,8 @@ cdef class Client(Asker):
 
     def expire(self):
         """The deadline has passed."""
-        cdef Py_ssize_t unsent = self.transport.get_write_buffer_size()
         if self.transport.is_closing():
-            if unsent == self._unsent:
+            if self.transport.get_write_buffer_size() == self._unsent:
                 self.transport.abort()  # it takes nothing of what we still have for it
                 return
         elif self.mode == HTTP and self.exchange is None and self.reader.started() and not self._blocked:
@@ -226,7 +228,7 @@ cdef class Client(Asker):
             self._answer(page, None, True, Record.__new__(Record))
         else:
             self._close()
-        self._unsent = unsent
+        self._unsent = self.transport.get_write_buffer_size()
         self.deadline = now() + (<double> self.limits.linger_s if self.mode == LINGER else self._idle_s)
 
     def drain(self):
@@ -270,6 +272,8 @@ cdef class Client(Asker):
             if minor:  # HTTP/1.0 knows no interim responses
                 self._out.append(headers.response_head(response, minor, False, False))
             return
+        if not response.has_body and not response.counted and not self._says_so_itself(response):
+            response.counted, response.size = True, 0  # HTTP/2 has another word for that
         unknown = response.has_body and not response.counted
         self._chunked = unknown and minor == 1
         self._counted = not unknown or self._chunked
@@ -279,6 +283,10 @@ cdef class Client(Asker):
         )
         self._response = response
         self._out.append(headers.response_head(response, minor, self._chunked, not self._keep))
+
+    cdef bint _says_so_itself(self, Response response):
+        """Whether the end of its head is the end of a response, by its status or the method."""
+        return response.status == 204 or response.status == 304 or self.exchange.request.method == b"HEAD"
 
     cdef response_data(self, bytes data):
         if self._chunked:

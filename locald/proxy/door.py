@@ -7,26 +7,43 @@ stay in the kernel's backlog until there is a place.
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import heapq
 import logging
 import resource
 import socket
-from typing import TYPE_CHECKING
+import ssl
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
+from locald.proxy.alpn import SPEAKERS
 from locald.proxy.connection import Client
+from locald.proxy.secure import Secure
 from locald.proxy.stream import Stream
 
 if TYPE_CHECKING:
     from locald.proxy.server import Proxy
 
-__all__ = ["Door", "affordable"]
+__all__ = ["Door", "Handshakes", "Visitor", "affordable"]
+
+Visitor: TypeAlias = Client | Secure
 
 BACKLOG = 4096  # who waits outside; the kernel may allow fewer (net.core.somaxconn)
 MOST = 10_000  # clients, where the descriptors suffice: idle, they take some 40 MB (tests/proxy/test_crowds.py)
 RESERVE = 128  # descriptors for all that is no client: listeners, kept upstream connections, control sockets, logs
 LEAVING = 32  # at most so many are asked to leave at once, as by nginx; to look at all takes a millisecond or two
 EXHAUSTED = frozenset([errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM])
+
+
+class Handshakes(Protocol):
+    """What makes a listener one of TLS.  ``context`` is for the next client; there is none before prepare() is done."""
+
+    is_ready: bool
+
+    @property
+    def context(self) -> ssl.SSLContext: ...
+
+    async def prepare(self) -> None: ...
 
 
 def affordable() -> int:
@@ -48,23 +65,26 @@ class Door:
             )
         self._proxy = proxy
         self._log = logger
-        self._listeners: list[socket.socket] = []
-        self._inside: dict[Client, float] = {}  # and since when
-        self._leaving: set[Client] = set()  # they have been asked to
+        self._listeners: dict[socket.socket, Handshakes | None] = {}
+        self._preparing: dict[socket.socket, asyncio.Task[None]] = {}
+        self._inside: dict[Visitor, float] = {}  # and since when
+        self._leaving: set[Visitor] = set()  # they have been asked to
         self.is_open = True
         self._told = False
 
-    def listen(self, listener: socket.socket) -> None:
+    def listen(self, listener: socket.socket, tls: Handshakes | None = None) -> None:
         """Accept there; the socket is ours from now on."""
         listener.setblocking(False)
         listener.listen(BACKLOG)
-        self._listeners.append(listener)
+        self._listeners[listener] = tls
         if self.is_open:
-            self._proxy.loop.add_reader(listener, self._knock, listener)
+            self._watch(listener)
 
     def close(self) -> None:
         """Nobody else comes in."""
         self.shut()
+        for task in self._preparing.values():
+            task.cancel()
         for listener in self._listeners:
             listener.close()
         self._listeners.clear()
@@ -80,9 +100,14 @@ class Door:
         if not self.is_open and self._listeners and len(self._inside) < self.most:
             self.is_open = True
             for listener in self._listeners:
-                self._proxy.loop.add_reader(listener, self._knock, listener)
+                self._watch(listener)
 
-    def left(self, client: Client) -> None:
+    def replace(self, visitor: Visitor, client: Visitor) -> None:
+        """A handshake is done: it is the client who is inside now."""
+        self._inside[client] = self._inside.pop(visitor)
+        self._leaving.discard(visitor)
+
+    def left(self, client: Visitor) -> None:
         self._inside.pop(client, None)
         self._leaving.discard(client)
         self.open()
@@ -96,8 +121,17 @@ class Door:
         elif self._listeners:
             self._make_room()
 
+    def _watch(self, listener: socket.socket) -> None:
+        if listener not in self._preparing:
+            self._proxy.loop.add_reader(listener, self._knock, listener)
+
     def _knock(self, listener: socket.socket) -> None:
         """A client has come."""
+        tls = self._listeners[listener]
+        if tls is not None and not tls.is_ready:
+            self._proxy.loop.remove_reader(listener)
+            self._preparing[listener] = self._proxy.loop.create_task(self._prepare(listener, tls))
+            return
         if len(self._inside) >= self.most:
             self.shut()
             self._make_room()
@@ -111,9 +145,16 @@ class Door:
                 self._make_room()
             return  # or it has gone again
         sock.setblocking(False)
-        client = Client(self._proxy)
+        client = Client(self._proxy) if tls is None else Secure(self._proxy, tls.context, SPEAKERS)
         self._inside[client] = self._proxy.now()
         Stream(self._proxy.poller, sock, client)
+
+    async def _prepare(self, listener: socket.socket, tls: Handshakes) -> None:
+        """The first client of TLS waits outside until it can be served."""
+        await tls.prepare()
+        del self._preparing[listener]
+        if self.is_open:
+            self._watch(listener)
 
     def _tell(self, error: OSError) -> None:
         if not self._told:  # each client who leaves leads to another try
@@ -130,7 +171,7 @@ class Door:
             client.drain()
             client.deadline = self._proxy.now() + self._proxy.limits.linger_s
 
-    def _idlest(self) -> list[Client]:
+    def _idlest(self) -> list[Visitor]:
         """Those who have been without a request the longest.
 
         Not who has just come: its first request may be on its way, and closing would be a reset.
@@ -147,7 +188,7 @@ class Door:
         return [client for _, client in heapq.nsmallest(count, idle, key=lambda pair: pair[0])]
 
 
-def is_idle(client: Client) -> bool:
+def is_idle(client: Visitor) -> bool:
     """Nothing is under way, and what was said has been sent."""
     return (
         client.deadline > 0

@@ -15,6 +15,7 @@ class Limits:
     head_bytes: int = 32_768  # of a head, or of trailers: nginx's four buffers of 8 KB; 431, from an app 502
     fields_max: int = 100  # in one of those: Apache's LimitRequestFields, and more than 100 cannot be set
     target_bytes: int = 16_384  # of a request's target: twice what RFC 9112 section 3 recommends; 414
+    handshake_s: float = 10.0  # of TLS, from the connection on: a round trip and some ms of work; nginx waits 60
     head_s: float = 10.0  # to send a head, from its first byte or from the connection; nginx waits 60
     idle_s: float = 75.0  # between requests, or while nothing of the last answer is read: nginx's keepalive_timeout
     linger_s: float = 2.0  # to let a client read our answer before its unread bytes reset it: nginx waits 5
@@ -24,6 +25,8 @@ class Limits:
     pool_idle_s: float = 4.0  # an upstream connection kept for reuse: under the 5 of Node and uvicorn
     pool_max: int = 32  # idle connections kept for one upstream
     upstream_max: int = 128  # connections at work for one route, tunnels apart; who comes then waits in line
+    streams_max: int = 128  # requests at once on one connection of HTTP/2: nginx's http2_max_concurrent_streams
+    window_bytes: int = 1 << 18  # of an upload that may come before the app took any; 16 times that on one connection
     write_high: int = 1 << 18  # bytes that wait in one transport before its source is paused
     log_max: int = 1000  # requests that `locald requests` can show: with long URLs some 2.5 MB
     loops_max: int = 5  # times a request may have passed through us

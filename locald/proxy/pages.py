@@ -17,7 +17,7 @@ from itertools import islice
 from locald.proxy.http1 import Request, serialize
 from locald.proxy.routes import Route, Routes
 
-__all__ = ["Page", "bad_gateway", "last_hop", "loop", "not_allowed", "not_found", "refused", "render"]
+__all__ = ["Page", "bad_gateway", "last_hop", "loop", "no_tls", "not_allowed", "not_found", "refused", "render"]
 
 
 ALLOW = (b"Allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
@@ -99,6 +99,16 @@ def loop(route: Route) -> Page:
 def refused(status: int, rule: str) -> Page:
     """The request breaks a rule of HTTP, so it went nowhere."""
     return Page(status, HTTPStatus(status).phrase, (f"The request was not passed on: {rule}.",), note=rule)
+
+
+def no_tls() -> Page:
+    """400: plain HTTP where HTTPS is spoken."""
+    return Page(
+        400,
+        "This port speaks HTTPS",
+        ("The request came without TLS, so its host is not known.",),
+        "the same URL with https:// before it",
+    )
 
 
 def last_hop() -> Page:

@@ -8,8 +8,7 @@ import select
 import socket
 
 from locald.proxy.access import Log
-from locald.proxy.connection import Client
-from locald.proxy.door import Door
+from locald.proxy.door import Door, Handshakes, Visitor
 from locald.proxy.limits import Limits
 from locald.proxy.pool import Pool
 from locald.proxy.routes import Routes
@@ -21,23 +20,25 @@ EACH_TURN = 64  # deadlines that are acted on before the loop turns: with a page
 
 
 class Proxy:
-    """Serves ``routes`` on the listeners it is given.  ``port`` is the one that URLs show."""
+    """Serves ``routes`` on the listeners it is given.  ``port`` and ``https_port`` are those that URLs show."""
 
     def __init__(
         self,
         routes: Routes,
         *,
         port: int = 80,
+        https_port: int = 443,
         limits: Limits | None = None,
         logger: logging.Logger | None = None,
     ) -> None:
         self.routes = routes
         self.limits = limits or Limits()
         self.port = port
+        self.https_port = https_port
         self.poller = Poller(asyncio.get_running_loop())
         self.pool = Pool(self.limits, self.poller)
         self.log = Log(self.limits.log_max)
-        self.clients: set[Client] = set()
+        self.clients: set[Visitor] = set()
         self.loop = asyncio.get_running_loop()
         self._logger = logger or logging.getLogger(__name__)
         self.now = self.pool.now
@@ -50,9 +51,9 @@ class Proxy:
         """How many clients are connected."""
         return len(self.clients)
 
-    async def serve(self, sock: socket.socket) -> None:
-        """Accept on a listening socket, which is ours from now on."""
-        self.door.listen(sock)
+    async def serve(self, sock: socket.socket, tls: Handshakes | None = None) -> None:
+        """Accept on a listening socket, which is ours from now on; with ``tls``, what comes there is HTTPS."""
+        self.door.listen(sock, tls)
 
     async def close(self, grace: float = 5.0) -> None:
         """Stop accepting, let open requests finish for ``grace`` seconds, then cut what is left."""
@@ -66,11 +67,16 @@ class Proxy:
                 client.transport.abort()
             await self._wait_until_empty(grace)
         self._timer.cancel()
-        self.pool.close()
+        await self.pool.close()
         await asyncio.sleep(0)  # aborted transports close their descriptors in the next turn
         self.poller.close()
 
-    def forget(self, client: Client) -> None:
+    def replace(self, visitor: Visitor, client: Visitor) -> None:
+        """A handshake is done, and the client speaks for itself, at once."""
+        self.door.replace(visitor, client)
+        self.clients.discard(visitor)
+
+    def forget(self, client: Visitor) -> None:
         self.clients.discard(client)
         self.door.left(client)
         if not self.clients:
@@ -95,7 +101,7 @@ class Proxy:
         self.door.tick()
         self._timer = self.loop.call_later(self.limits.sweep_s, self._sweep)
 
-    def _expire(self, late: list[Client], now: float) -> None:
+    def _expire(self, late: list[Visitor], now: float) -> None:
         """End them, a few in each turn of the loop: ten thousand at once would keep everyone else waiting."""
         for client in late[-EACH_TURN:]:
             if client in self.clients and 0 < client.deadline <= now:  # else it is gone, or at work again

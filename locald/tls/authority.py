@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,11 +13,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from locald.errors import LocaldError
+from locald.tls.names import permits
 
 if TYPE_CHECKING:
     from locald.tls.store import Authority
 
-__all__ = ["LIFE", "Leaf", "issue", "permits"]
+__all__ = ["LIFE", "Leaf", "issue"]
 
 LIFE = datetime.timedelta(days=30)  # short: what is lost with one ends soon; Apple takes 825 days of a local authority
 SLACK = datetime.timedelta(hours=1)  # a clock may be a little behind, also that of a container or of a phone
@@ -41,11 +41,6 @@ class Leaf:
 
     def serves(self, now: datetime.datetime) -> bool:
         return self.begins <= now < self.renewal
-
-
-def permits(domains: Iterable[str], host: str) -> bool:
-    """Whether an authority for these domains may sign for the host: one of them, or below one."""
-    return any(host == domain or host.endswith(f".{domain}") for domain in domains)
 
 
 def issue(authority: Authority, name: str, now: datetime.datetime) -> Leaf:

@@ -8,17 +8,29 @@ from __future__ import annotations
 import base64
 from typing import Protocol
 
-__all__ = ["PREFIX", "Store", "der", "is_ours", "name"]
+__all__ = ["PREFIX", "Store", "der", "is_name_of_ours", "is_ours", "name"]
 
 PREFIX = "locald development root "
+OURS = bytes.fromhex("060355040a0c06") + b"locald"  # O=locald, the type and the value in DER (X.520, X.690)
 
 
 class Store(Protocol):
     """Where somebody looks for roots to trust."""
 
-    id: str  # stable, for programs: system, java, chromium, firefox:PROFILE
-    shown: str  # where it is, for people
-    needs_root: bool  # to change it; every user may look
+    @property
+    def id(self) -> str:
+        """Stable, for programs: system, java, chromium, firefox:PROFILE."""
+        ...
+
+    @property
+    def shown(self) -> str:
+        """Where it is, for people."""
+        ...
+
+    @property
+    def needs_root(self) -> bool:
+        """To change it; every user may look."""
+        ...
 
     def trusts(self, root: bytes) -> bool:
         """Whether it trusts this root, in PEM.  Raises LocaldError where it cannot be read."""
@@ -53,6 +65,11 @@ def name(certificate: bytes) -> str:
     if found is None:
         raise ValueError("not a root of locald's")
     return found
+
+
+def is_name_of_ours(distinguished: bytes) -> bool:
+    """Whether this distinguished name, in DER, is one of our roots."""
+    return OURS in distinguished and PREFIX.encode() in distinguished
 
 
 def _subject(certificate: bytes) -> str | None:

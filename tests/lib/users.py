@@ -25,7 +25,6 @@ import pytest
 from locald.paths import POLICY, SHIM
 
 BIN = Path(sys.executable).parent
-HERE = os.readlink("/proc/self/ns/net")  # these tests, run elsewhere at the same time, have the same users and homes
 
 
 class Terminal:
@@ -111,7 +110,8 @@ class User:
         try:
             # A zombie has no environment any more.
             mine = process.uids().real == self.uid and process.environ().get("HOME") == str(self.home)
-            return mine and os.readlink(f"/proc/{process.pid}/ns/net") == HERE
+            # These tests, run elsewhere at the same time, have the same users and homes.
+            return mine and _network(process.pid) == _network(os.getpid())
         except (psutil.Error, OSError):
             return False
 
@@ -130,6 +130,11 @@ class User:
         for process in self.processes():
             process.kill()
         wait_for(lambda: not self.processes())
+
+
+def _network(pid: int) -> str:
+    """The network namespace that the process is in."""
+    return os.readlink(f"/proc/{pid}/ns/net")
 
 
 @pytest.fixture(name="wait_for")

@@ -15,7 +15,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from locald.errors import LocaldError
 from locald.tls import store
-from locald.tls.authority import Leaf, issue, permits
+from locald.tls.authority import Leaf, issue
 from locald.tls.store import Authority
 
 DAY = datetime.timedelta(days=1)
@@ -153,14 +153,6 @@ def test_what_the_authority_does_not_permit_is_refused(authority: Authority, nam
 def test_what_is_no_host_name_is_refused(authority: Authority, name: str) -> None:
     with pytest.raises(LocaldError):
         issue(authority, name, NOW)
-
-
-def test_permitted_is_a_domain_and_what_is_below() -> None:
-    assert [permits(("localhost", "a.test"), host) for host in ("localhost", "x.localhost", "a.test", "b.a.test")] == [
-        True
-    ] * 4
-    assert not any(permits(("localhost", "a.test"), host) for host in ("xlocalhost", "test", "b.test", "xa.test", ""))
-    assert not permits((), "localhost")
 
 
 def test_an_authority_that_was_read_back_signs_too(folder: Path, tmp_path: Path) -> None:
