@@ -7,15 +7,18 @@ mode 0755 and go again on uninstall, in wheels, editable installs and sdists ali
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Command, Extension, setup
+from setuptools.command.build_ext import build_ext
 
 sys.path.insert(0, "csrc")
 from build_shim import HEADERS, SOURCES, SYSTEMS, compile_shim
+from find_nghttp2 import INSTALL, VARIABLE, find_nghttp2
 
 
 class build_shim(Command):
@@ -40,7 +43,7 @@ class build_shim(Command):
         self.set_undefined_options("build", ("build_scripts", "build_dir"), ("force", "force"))
 
     def get_source_files(self) -> list[str]:
-        return sorted({*SOURCES, *SYSTEMS.values(), *HEADERS, "csrc/build_shim.py"})
+        return sorted({*SOURCES, *SYSTEMS.values(), *HEADERS, "csrc/build_shim.py", "csrc/find_nghttp2.py"})
 
     def get_output_mapping(self) -> dict[str, str]:
         return {}
@@ -63,6 +66,7 @@ C = {
     "define_macros": [("_GNU_SOURCE", None), ("_DARWIN_C_SOURCE", None)],
     "extra_compile_args": ["-std=c11"],
 }
+HTTP2 = ("http2", "upstream_http2")  # what needs libnghttp2
 EXTENSIONS = [
     Extension(
         "locald.fdpass",
@@ -73,7 +77,7 @@ EXTENSIONS = [
     *(
         Extension(
             f"locald.proxy.{name}",
-            [f"locald/proxy/{name}.pyx", *(["csrc/http1.c"] if name == "http1" else [])],
+            [f"locald/proxy/{name}.pyx", *(["csrc/http1.c"] if name in ("http1", "http2") else [])],
             depends=["csrc/http1.h"],
             **C,
         )
@@ -88,12 +92,32 @@ EXTENSIONS = [
             "exchange",
             "connection",
             "secure",
+            *HTTP2,
         )
     ),
 ]
 
+
+class build_extensions(build_ext):
+    """build_ext that leaves HTTP/2 out where it cannot be had: then the proxy speaks HTTP/1.1 only."""
+
+    def build_extensions(self) -> None:
+        names = {f"locald.proxy.{name}" for name in HTTP2}
+        found = find_nghttp2(self.compiler)
+        if found is None:
+            self.extensions = [each for each in self.extensions if each.name not in names]
+            if VARIABLE not in os.environ:
+                self.warn(f"no HTTP/2: libnghttp2's headers are not there, or older than 1.50 ({INSTALL})")
+        for each in self.extensions:
+            if each.name in names and found:
+                each.libraries += found["libraries"]
+                each.include_dirs += found.get("include_dirs", [])
+                each.library_dirs += found.get("library_dirs", [])
+        super().build_extensions()
+
+
 setup(
     ext_modules=cythonize(EXTENSIONS, language_level=3, compiler_directives={"freethreading_compatible": True}),
     scripts=["csrc/shim/main.c"],
-    cmdclass={"build_scripts": build_shim},
+    cmdclass={"build_scripts": build_shim, "build_ext": build_extensions},
 )

@@ -81,6 +81,7 @@ const struct http1_error_info *http1_explain(int error)
         [-HTTP1_BAD_CHUNK_EXTENSION] = {400, "a chunk's extension has a control character"},
         [-HTTP1_CHUNK_LINE_TOO_LONG] = {400, "a chunk's first line is too long"},
         [-HTTP1_BAD_CHUNK_END] = {400, "a chunk does not end where its size says"},
+        [-HTTP1_OTHER_HOST] = {400, "Host is another than the :authority"},
     };
     return &table[error <= -1 && error >= HTTP1_LAST ? -error : -HTTP1_BAD_START];
 }
@@ -149,16 +150,24 @@ static int is_host(const unsigned char *text, size_t size)
     return i == size || (text[i] == ':' && size - i <= 6 && (i + 1 == size || all(text + i + 1, size - i - 1, is_digit)));
 }
 
+static int check_target_text(const unsigned char *text, size_t size, size_t most)
+{
+    if (size > most)
+        return HTTP1_TARGET_TOO_LONG;
+    for (size_t i = 0; i < size; i++)
+        if (text[i] <= ' ' || text[i] >= 0x7f || text[i] == '#')
+            return HTTP1_BAD_TARGET;
+    return 0;
+}
+
 /* origin-form, absolute-form or asterisk-form; the authority of an absolute one replaces Host (RFC 9112 3.2.2). */
 static int parse_target(const unsigned char *buf, size_t at, size_t size, size_t most, struct http1_head *head)
 {
     size_t end = at + size, start = 0;
+    int error = check_target_text(buf + at, size, most);
 
-    if (size > most)
-        return HTTP1_TARGET_TOO_LONG;
-    for (size_t i = at; i < end; i++)
-        if (buf[i] <= ' ' || buf[i] >= 0x7f || buf[i] == '#')
-            return HTTP1_BAD_TARGET;
+    if (error)
+        return error;
     head->target = span(at, size);
     if (size == 0)
         return HTTP1_BAD_TARGET;
@@ -230,6 +239,15 @@ static int parse_status_line(const unsigned char *buf, size_t at, size_t end, st
     return 0;
 }
 
+static int is_value(const unsigned char *text, size_t size)
+{
+    int bad = 0; /* without a branch in the loop, compilers look at many bytes at once */
+
+    for (size_t i = 0; i < size; i++)
+        bad |= ((text[i] < ' ') & (text[i] != '\t')) | (text[i] == 0x7f);
+    return !bad;
+}
+
 static int parse_field(const unsigned char *buf, size_t at, size_t end, size_t most, struct http1_head *head)
 {
     if (buf[at] == ' ' || buf[at] == '\t')
@@ -240,10 +258,7 @@ static int parse_field(const unsigned char *buf, size_t at, size_t end, size_t m
     if (head->count == most || head->count == HTTP1_FIELDS_MAX)
         return HTTP1_TOO_MANY_FIELDS;
     size_t start = (size_t)(colon - buf) + 1;
-    int bad = 0; /* without a branch in the loop, compilers look at many bytes at once */
-    for (size_t i = start; i < end; i++)
-        bad |= ((buf[i] < ' ') & (buf[i] != '\t')) | (buf[i] == 0x7f);
-    if (bad)
+    if (!is_value(buf + start, end - start))
         return HTTP1_BAD_FIELD_VALUE;
     struct http1_field *field = &head->fields[head->count++];
     field->name = span(at, (size_t)(colon - buf) - at);
@@ -364,6 +379,8 @@ static int frame(enum http1_role role, struct http1_head *head, const struct sai
         head->framing = HTTP1_LENGTH;
     else
         head->framing = role == HTTP1_REQUEST ? HTTP1_NO_BODY : HTTP1_UNTIL_CLOSE;
+    if (said->lengths)
+        head->flags |= HTTP1_COUNTED;
     head->length = said->lengths ? said->length : 0;
     /* A 204 that announces a body may well send one, and that would be read as the next response. */
     const int lies = role == HTTP1_RESPONSE && head->status == 204 && (said->codings || head->length);
@@ -400,6 +417,100 @@ long http1_head_parse(enum http1_role role, const struct http1_limits *limits, c
     if (!error && role != HTTP1_TRAILERS)
         error = frame(role, head, &said);
     return error ? error : end;
+}
+
+static int is_blank(unsigned char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+static int check_parts_of_field(const unsigned char *buf, const struct http1_field *field)
+{
+    const unsigned char *name = buf + field->name.at, *value = buf + field->value.at;
+    const size_t size = field->value.size;
+
+    if (!all(name, field->name.size, is_token_char))
+        return HTTP1_BAD_FIELD_NAME;
+    for (size_t i = 0; i < field->name.size; i++)
+        if (lower(name[i]) != name[i])
+            return HTTP1_BAD_FIELD_NAME;
+    return is_value(value, size) && !(size && (is_blank(value[0]) || is_blank(value[size - 1]))) ? 0
+                                                                                                 : HTTP1_BAD_FIELD_VALUE;
+}
+
+static int same_host(const unsigned char *one, const unsigned char *other, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if (lower(one[i]) != lower(other[i]))
+            return 0;
+    return 1;
+}
+
+/* Host may be there beside the authority, and says the same then (RFC 9113 section 8.3.1). */
+static int check_authority(const unsigned char *buf, struct http1_span authority, const struct said *said,
+                           const struct http1_head *head)
+{
+    if (authority.size == 0)
+        return check_host(said);
+    if (!is_host(buf + authority.at, authority.size))
+        return HTTP1_BAD_HOST;
+    for (size_t i = 0; i < head->count; i++) {
+        const struct http1_field *field = &head->fields[i];
+        if (is(buf + field->name.at, field->name.size, "host") &&
+            (field->value.size != authority.size ||
+             !same_host(buf + field->value.at, buf + authority.at, authority.size)))
+            return HTTP1_OTHER_HOST;
+    }
+    return said->hosts > 1 ? HTTP1_TWO_HOSTS : 0;
+}
+
+static int check_method_and_target(const struct http1_limits *limits, const unsigned char *buf,
+                                   const struct http1_head *head)
+{
+    const unsigned char *target = buf + head->target.at;
+
+    if (!all(buf + head->method.at, head->method.size, is_token_char))
+        return HTTP1_BAD_METHOD;
+    const int error = check_target_text(target, head->target.size, limits->target);
+    if (error)
+        return error;
+    if (head->target.size == 0) /* a tunnel's other end is its authority (RFC 9113 section 8.5) */
+        return is_method(buf, head, "CONNECT") ? 0 : HTTP1_BAD_TARGET;
+    const int asterisk = head->target.size == 1 && target[0] == '*' && is_method(buf, head, "OPTIONS");
+    return asterisk || target[0] == '/' ? 0 : HTTP1_BAD_TARGET;
+}
+
+/* END_STREAM frames what has no length; the next hop needs chunks for it. */
+static enum http1_framing frame_of_parts(enum http1_role role, const struct http1_head *head, int lengths, int ends)
+{
+    if (role == HTTP1_RESPONSE && (ends || has_no_body(head)))
+        return HTTP1_NO_BODY;
+    if (lengths)
+        return HTTP1_LENGTH;
+    return ends ? HTTP1_NO_BODY : HTTP1_CHUNKED;
+}
+
+int http1_parts_check(enum http1_role role, const struct http1_limits *limits, const unsigned char *buf, int ends,
+                      struct http1_head *head)
+{
+    const struct http1_span authority = head->host;
+    struct said said = {0};
+    int error = role == HTTP1_REQUEST ? check_method_and_target(limits, buf, head) : 0;
+
+    for (size_t i = 0; i < head->count && !error; i++)
+        error = check_parts_of_field(buf, &head->fields[i]);
+    if (error || role == HTTP1_TRAILERS)
+        return error;
+    error = classify(buf, head, &said);
+    if (!error && said.codings)
+        error = HTTP1_UNKNOWN_CODING;
+    if (!error && role == HTTP1_REQUEST)
+        error = check_authority(buf, authority, &said, head);
+    head->minor = 1;
+    head->flags |= HTTP1_KEEP_ALIVE | (said.lengths ? HTTP1_COUNTED : 0);
+    head->framing = frame_of_parts(role, head, said.lengths, ends);
+    head->length = said.length;
+    return error;
 }
 
 void http1_body_start(struct http1_body *body, const struct http1_head *head)

@@ -44,7 +44,8 @@ enum http1_error {
     HTTP1_BAD_CHUNK_EXTENSION = -25,
     HTTP1_CHUNK_LINE_TOO_LONG = -26,
     HTTP1_BAD_CHUNK_END = -27,
-    HTTP1_LAST = -27,
+    HTTP1_OTHER_HOST = -28,
+    HTTP1_LAST = -28,
 };
 
 struct http1_error_info {
@@ -67,6 +68,7 @@ enum http1_flag {
     HTTP1_KEEP_ALIVE = 1,
     HTTP1_WANTS_UPGRADE = 2, /* "upgrade" is among the Connection options */
     HTTP1_HEAD_REQUEST = 4,
+    HTTP1_COUNTED = 8, /* there is a Content-Length, and this is length */
 };
 
 struct http1_head {
@@ -76,7 +78,7 @@ struct http1_head {
     int status, minor;
     int flags;
     enum http1_framing framing;
-    uint64_t length; /* with HTTP1_LENGTH */
+    uint64_t length; /* with HTTP1_COUNTED */
     size_t count;
     struct http1_field fields[HTTP1_FIELDS_MAX];
 };
@@ -96,6 +98,13 @@ struct http1_limits {
  * head->flags must hold HTTP1_HEAD_REQUEST, or nothing, before the call. */
 long http1_head_parse(enum http1_role role, const struct http1_limits *limits, const unsigned char *buf, size_t size,
                       struct http1_scan *scan, struct http1_head *head);
+
+/* A head that came in parts, as HTTP/2 has it (RFC 9113 section 8.3): held to the same rules, since it is to be written as
+ * HTTP/1.  The spans of method, target and host (:authority, empty for none) or the status, and those of the fields are
+ * there, flags as above, and all else of head is zero; the rest is filled in.  ends: no body follows.  Returns 0 or an
+ * error. */
+int http1_parts_check(enum http1_role role, const struct http1_limits *limits, const unsigned char *buf, int ends,
+                      struct http1_head *head);
 
 struct http1_body {
     enum http1_framing framing;

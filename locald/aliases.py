@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -18,7 +18,7 @@ from locald.errors import LocaldError
 
 __all__ = ["Alias", "Aliases"]
 
-VERSION = 2  # 1 had names and ports only; the next save makes it 2
+VERSION = 3  # 1 had names and ports only, 2 no protocols; the next save makes it 3
 
 
 class Alias(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -29,6 +29,7 @@ class Alias(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     path: str = ""
     wildcard: bool = False
     strip: bool = False
+    protocol: Literal["http1", "h2c"] = "http1"
 
 
 class _Version(msgspec.Struct):
@@ -101,6 +102,6 @@ def _decode(text: bytes) -> list[Alias]:
     if version == 1:
         ports = msgspec.json.decode(text, type=_File1).aliases
         return [Alias(name, str(port)) for name, port in ports.items()]
-    if version != VERSION:
+    if version not in (2, VERSION):
         raise LocaldError(f"version {version} is not of this locald, which knows {VERSION}")
     return msgspec.json.decode(text, type=_File).aliases

@@ -37,6 +37,7 @@ Count = Annotated[int, msgspec.Meta(ge=1, le=100_000)] | None
 HeadBytes = Annotated[int, msgspec.Meta(ge=1024, le=1 << 20)] | None  # csrc/http1.h has the upper ends of these two
 Fields = Annotated[int, msgspec.Meta(ge=1, le=100)] | None
 Bytes = Annotated[int, msgspec.Meta(ge=4096, le=1 << 30)] | None
+WindowBytes = Annotated[int, msgspec.Meta(ge=4096, le=1 << 26)] | None  # 16 of them are one of RFC 9113's at most
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -56,6 +57,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pool_idle_s: Seconds = None
     pool_max: Count = None
     upstream_max: Count = None
+    streams_max: Count = None
+    window_bytes: WindowBytes = None
     write_high: Bytes = None
     log_max: Count = None
     loops_max: Count = None

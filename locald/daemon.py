@@ -60,6 +60,7 @@ from locald.proxy.routes import Route, Routes
 from locald.proxy.server import Proxy
 from locald.supervisor.orphans import end_group
 from locald.supervisor.ports import free_port
+from locald.tls.freshness import keep_fresh
 
 __all__ = ["Daemon", "main"]
 
@@ -94,6 +95,7 @@ class Daemon:
         self._since = time.time()
         self._notes: list[str] = []
         self._addresses: list[str] = []
+        self._suffixes: tuple[str, ...] = ()
         self._routes: Routes
         self._running: dict[Session, Running] = {}
         self._endings: set[asyncio.Task[None]] = set()
@@ -112,6 +114,7 @@ class Daemon:
             logger = logging.getLogger("locald.proxy")
             proxy = self._proxy = Proxy(self._routes, port=self._http_port, limits=self._limits, logger=logger)
             control = ControlServer(socket_path, self.hello, self._dispatch, self._closed)
+            roots = asyncio.get_running_loop().create_task(keep_fresh(Path(self._paths.authority)))
             try:
                 for listener in listeners:
                     await proxy.serve(listener)
@@ -122,6 +125,7 @@ class Daemon:
                 await self._stop.wait()
             finally:
                 log.info("stopping")
+                roots.cancel()
                 control.broadcast(Stopping(self._restart))
                 await proxy.close(DRAIN_S)
                 await control.close()
@@ -142,6 +146,7 @@ class Daemon:
             raise LocaldError(f"{path} cannot be read: {error.strerror}", f"ls -l {path}") from None
 
     def _configure(self, settings: config.Config) -> None:
+        self._suffixes = settings.suffixes
         self._routes = Routes(settings.suffixes)
         self._limits = Limits(**settings.limits.given())
         for note in settings.notes():
@@ -228,7 +233,7 @@ class Daemon:
 
     def _add_alias(self, request: AddAlias) -> Aliased:
         target = targets.spell(targets.parse(request.target))
-        alias = Alias(request.name, target, request.path, request.wildcard, request.strip)
+        alias = Alias(request.name, target, request.path, request.wildcard, request.strip, request.protocol)
         route = _alias_route(alias)
         if (alias.name, alias.path) not in self._aliases:
             self._refuse_taken(route)
@@ -342,6 +347,7 @@ class Daemon:
             since=self._since,
             http_port=self._http_port,
             addresses=self._addresses,
+            suffixes=list(self._suffixes),
             connections=self._proxy.connections,
             notes=self._notes,
             apps=sorted(apps, key=lambda app: (app.name, app.path)),
@@ -363,6 +369,7 @@ class Daemon:
             path=route.path.decode(),
             wildcard=route.wildcard,
             strip=bool(route.strip),
+            protocol=route.protocol,
             url=self._url(route),
             kind=kind,
             target=target,
@@ -391,7 +398,7 @@ def _alias_route(alias: Alias) -> Route:
 def _route(request: Register | Alias, leads_to: targets.Targets, detail: str, hint: str) -> Route:
     path = request.path.encode()
     strip = path if request.strip else b""
-    return Route(request.name, leads_to, detail, hint, path, strip, request.wildcard)
+    return Route(request.name, leads_to, detail, hint, path, strip, request.wildcard, request.protocol)
 
 
 def _removal(route: Route) -> str:

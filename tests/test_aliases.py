@@ -15,7 +15,7 @@ from locald.errors import LocaldError
 KEPT = [
     Alias("api", "3000"),
     Alias("api", "unix:/run/x", path="/v1", strip=True),
-    Alias("shop", "127.0.0.1:80", wildcard=True),
+    Alias("shop", "127.0.0.1:80", wildcard=True, protocol="h2c"),
 ]
 
 
@@ -34,11 +34,11 @@ def test_what_is_added_is_there_again(tmp_path: Path) -> None:
     assert ("shop", "/v1") not in aliases
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert json.loads(path.read_text()) == {
-        "version": 2,
+        "version": 3,
         "aliases": [
             {"name": "api", "target": "3000"},
             {"name": "api", "target": "unix:/run/x", "path": "/v1", "strip": True},
-            {"name": "shop", "target": "127.0.0.1:80", "wildcard": True},
+            {"name": "shop", "target": "127.0.0.1:80", "wildcard": True, "protocol": "h2c"},
         ],
     }
 
@@ -54,7 +54,7 @@ def test_adding_again_replaces_and_removing_takes_one_away(tmp_path: Path) -> No
     assert [*load(path)] == [Alias("api", "4000"), KEPT[2]]
 
 
-def test_a_file_of_version_1_is_read_and_becomes_2_with_the_next_change(tmp_path: Path) -> None:
+def test_a_file_of_version_1_is_read_and_becomes_the_newest_with_the_next_change(tmp_path: Path) -> None:
     path = tmp_path / "aliases.json"
     text = '{"version": 1, "aliases": {"b": 2, "a": 65535}}'
     path.write_text(text)
@@ -63,8 +63,21 @@ def test_a_file_of_version_1_is_read_and_becomes_2_with_the_next_change(tmp_path
     assert aliases.note == ""
     assert path.read_text() == text
     aliases.add(Alias("c", "3"))
-    assert json.loads(path.read_text())["version"] == 2
+    assert json.loads(path.read_text())["version"] == 3
     assert [*load(path)] == [Alias("a", "65535"), Alias("b", "2"), Alias("c", "3")]
+
+
+def test_a_file_of_version_2_is_read_and_becomes_3_with_the_next_change(tmp_path: Path) -> None:
+    path = tmp_path / "aliases.json"
+    text = '{"version": 2, "aliases": [{"name": "a", "target": "1", "path": "/b", "wildcard": true, "strip": true}]}'
+    path.write_text(text)
+    aliases = load(path)
+    old = Alias("a", "1", path="/b", wildcard=True, strip=True, protocol="http1")
+    assert [*aliases] == [old]
+    assert path.read_text() == text
+    aliases.add(Alias("c", "3", protocol="h2c"))
+    assert json.loads(path.read_text())["version"] == 3
+    assert [*load(path)] == [old, Alias("c", "3", protocol="h2c")]
 
 
 @pytest.mark.parametrize(
@@ -74,13 +87,14 @@ def test_a_file_of_version_1_is_read_and_becomes_2_with_the_next_change(tmp_path
         ('{"version": 2, "ali', "truncated"),
         ("[]", "object"),
         ("\xff", "malformed"),
-        ('{"version": 3, "aliases": []}', "version 3 is not of this locald"),
+        ('{"version": 4, "aliases": []}', "version 4 is not of this locald"),
         ('{"version": 0, "aliases": []}', "version 0"),
         ('{"version": 1, "aliases": {"a": 0}}', ">= 1"),
         ('{"version": 1, "aliases": [{"name": "a", "target": "1"}]}', "object"),
         ('{"version": 1, "aliases": {"A b": 80}}', "cannot be the name"),
         ('{"version": 2, "aliases": [{"name": "a"}]}', "target"),
         ('{"version": 2, "aliases": [{"name": "a", "target": "1", "x": 1}]}', "unknown field"),
+        ('{"version": 3, "aliases": [{"name": "a", "target": "1", "protocol": "h3"}]}', "h3"),
         ('{"version": 2, "aliases": [{"name": "a", "target": "example.com:80"}]}', "not of this machine"),
         ('{"version": 2, "aliases": [{"name": "a", "target": "1", "path": "/../x"}]}', "cannot be a prefix"),
         ('{"version": 2, "aliases": [{"name": "a", "target": "1", "path": "/api/"}]}', "cannot be the prefix"),

@@ -10,7 +10,7 @@ from locald.cli.names import check
 from locald.cli.options import route_options
 from locald.cli.places import places
 from locald.control.launch import ensure
-from locald.control.messages import AddAlias, Aliased, Done, RemoveAlias
+from locald.control.messages import AddAlias, Aliased, Done, Protocol, RemoveAlias
 
 __all__ = ["command"]
 
@@ -20,7 +20,9 @@ __all__ = ["command"]
 @click.argument("target", required=False)
 @route_options
 @click.option("--remove", is_flag=True, help="Take the name away again; with --path, that of this prefix.")
-def command(name: str, target: str | None, path: str, strip: bool, wildcard: bool, remove: bool) -> int:
+def command(
+    name: str, target: str | None, path: str, strip: bool, wildcard: bool, protocol: Protocol, remove: bool
+) -> int:
     """Name a server that is already running at TARGET.
 
     TARGET is a port, HOST:PORT of this machine, or unix:/absolute/path of a Unix socket.  The name stays until it is
@@ -30,8 +32,9 @@ def command(name: str, target: str | None, path: str, strip: bool, wildcard: boo
     locald alias api 3000
     locald alias api unix:/run/user/1000/api.sock
     locald alias shop 4000 --path /api --strip     http://shop.localhost/api/x asks port 4000 for /x
+    locald alias grpc 50051 --protocol h2c
     """
-    if remove == (target is not None) or (remove and (strip or wildcard)):
+    if remove == (target is not None) or (remove and (strip or wildcard or protocol != "http1")):
         raise click.UsageError("give either TARGET or --remove")
     name = check(name)
     if target is not None:
@@ -41,6 +44,6 @@ def command(name: str, target: str | None, path: str, strip: bool, wildcard: boo
             client.request(RemoveAlias(name, path), Done)
             click.echo(f"{name}{path} is no longer an alias")
         else:
-            added = client.request(AddAlias(name, target, path, wildcard, strip), Aliased)
+            added = client.request(AddAlias(name, target, path, wildcard, strip, protocol), Aliased)
             click.echo(f"{added.url}  ->  {'port ' if added.target.isdecimal() else ''}{added.target}")
     return 0

@@ -1,4 +1,4 @@
-"""The options that `run` and `alias` share: which hosts and paths a name is for."""
+"""The options that `run` and `alias` share: which hosts and paths a name is for, and what its server speaks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ F = TypeVar("F", bound=Callable[..., object])
 
 
 def route_options(command: F) -> F:
-    """--path, --strip and --wildcard."""
+    """--path, --strip, --wildcard and --protocol."""
     for option in reversed(OPTIONS):
         command = option(command)
     return command
@@ -43,4 +43,10 @@ OPTIONS = (
     ),
     click.option("--strip", is_flag=True, callback=_strip, help="Take PREFIX away before the server gets the request."),
     click.option("--wildcard", is_flag=True, help="For every name below too: *.NAME."),
+    click.option(
+        "--protocol",
+        type=click.Choice(("http1", "h2c")),
+        default="http1",
+        help="What the server speaks: h2c is HTTP/2 without TLS, for gRPC.",
+    ),
 )

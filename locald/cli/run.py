@@ -18,7 +18,7 @@ from locald.cli.output import note
 from locald.cli.places import places
 from locald.control.client import Client, NotRunning, connect
 from locald.control.launch import ensure
-from locald.control.messages import Ended, Register, Registered, Started
+from locald.control.messages import Ended, Protocol, Register, Registered, Started
 from locald.errors import LocaldError
 from locald.paths import Paths
 
@@ -32,19 +32,31 @@ PORT_REFERENCE = re.compile(r"\$PORT\b|\$\{PORT\}")
 @click.option("--port", type=click.IntRange(1, 65535), help="The port the command listens on, if it must be this one.")
 @route_options
 @click.argument("argv", metavar="-- CMD [ARGS]...", nargs=-1, required=True, type=click.UNPROCESSED)
-def command(name: str | None, port: int | None, path: str, strip: bool, wildcard: bool, argv: tuple[str, ...]) -> int:
+def command(
+    name: str | None,
+    port: int | None,
+    path: str,
+    strip: bool,
+    wildcard: bool,
+    protocol: Protocol,
+    argv: tuple[str, ...],
+) -> int:
     """Run CMD behind http://NAME.localhost/, for as long as it runs.
 
     CMD finds the port to listen on in PORT, and as '$PORT' in its arguments (in quotes, so that your shell
     leaves it alone).  The exit code is CMD's; 127 if there is no such command, 126 if it cannot be run, 128 and
     the signal's number if one ended it.
     """
-    folder = Path.cwd()
-    link = Link(places(), Register(derive(name, folder), list(argv), str(folder), port, path, wildcard, strip))
+    folder, paths = Path.cwd(), places()
+    request = Register(derive(name, folder), list(argv), str(folder), port, path, wildcard, strip, protocol)
+    link = Link(paths, request)
     with contextlib.closing(link):
         given = link.open()
         note(f"{given.url}  ->  port {given.port}")
-        environ = {**os.environ, "PORT": str(given.port), "LOCALD_URL": given.url}
+        trust, problem = import_module("locald.tls.environment").for_child(Path(paths.authority), os.environ)
+        if problem:
+            note(problem)
+        environ = {**os.environ, **trust, "PORT": str(given.port), "LOCALD_URL": given.url}
         command = [PORT_REFERENCE.sub(str(given.port), word) for word in argv]
         code: int = import_module("locald.supervisor.foreground").run(command, environ, link.started, link)
         link.ended()

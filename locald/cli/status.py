@@ -50,7 +50,9 @@ def _apps(report: Report) -> str:
         (
             app.name,
             app.url + (f" and *.{app.name}" if app.wildcard else ""),
-            app.target + (f" without {app.path}" if app.strip else ""),
+            app.target
+            + (f" without {app.path}" if app.strip else "")
+            + (f" by {app.protocol}" if app.protocol != "http1" else ""),
             str(app.requests),
             str(app.pid or "-"),
             age(app.since) if app.since else "-",

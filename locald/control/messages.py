@@ -8,12 +8,13 @@ field that is not known is a mistake.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-PROTOCOL = 3
+PROTOCOL = 4
 
+Protocol = Literal["http1", "h2c"]  # of a server, as in proxy/routes.py
 Port = Annotated[int, Meta(ge=1, le=65535)]
 
 
@@ -42,6 +43,7 @@ class Register(Struct, tag="register", frozen=True, forbid_unknown_fields=True):
     path: str = ""
     wildcard: bool = False
     strip: bool = False
+    protocol: Protocol = "http1"
 
 
 class Started(Struct, tag="started", frozen=True, forbid_unknown_fields=True):
@@ -63,6 +65,7 @@ class AddAlias(Struct, tag="alias", frozen=True, forbid_unknown_fields=True):
     path: str = ""
     wildcard: bool = False
     strip: bool = False
+    protocol: Protocol = "http1"
 
 
 class RemoveAlias(Struct, tag="unalias", frozen=True, forbid_unknown_fields=True):
@@ -121,6 +124,7 @@ class App(Struct, tag="app", frozen=True, forbid_unknown_fields=True):
     path: str
     wildcard: bool
     strip: bool
+    protocol: Protocol
     url: str
     kind: str
     target: str
@@ -163,11 +167,14 @@ class Seen(Struct, tag="seen", frozen=True, forbid_unknown_fields=True):
 
 
 class Report(Struct, tag="report", frozen=True, forbid_unknown_fields=True):
+    """``suffixes``: what a host name ends in, after the name of an app."""
+
     version: str
     pid: int
     since: float
     http_port: int
     addresses: list[str]
+    suffixes: list[str]
     connections: int
     notes: list[str]
     apps: list[App]

@@ -14,6 +14,7 @@ connection    one client connection of HTTP/1: requests in, responses out
 exchange      one request and its response, with back-pressure; tunnels; retries
 >>>>>>> a1
 http1         bytes <-> events, a thin skin over csrc/http1.c  [pure]
+http2         frames <-> events, a thin skin over libnghttp2      [pure]
 headers       which fields go on, and which are ours           [pure]
 routes        host and path -> route                           [pure]
 targets       where a route leads, and how people write that   [pure]

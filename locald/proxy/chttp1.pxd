@@ -35,6 +35,7 @@ cdef extern from "http1.h" nogil:
         HTTP1_KEEP_ALIVE
         HTTP1_WANTS_UPGRADE
         HTTP1_HEAD_REQUEST
+        HTTP1_COUNTED
 
     struct http1_head:
         http1_span method
@@ -60,6 +61,9 @@ cdef extern from "http1.h" nogil:
 
     long http1_head_parse(http1_role role, const http1_limits *limits, const unsigned char *buf, size_t size,
                           http1_scan *scan, http1_head *head)
+
+    int http1_parts_check(http1_role role, const http1_limits *limits, const unsigned char *buf, int ends,
+                          http1_head *head)
 
     struct http1_body:
         http1_framing framing

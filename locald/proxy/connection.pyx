@@ -272,6 +272,8 @@ cdef class Client(Asker):
             if minor:  # HTTP/1.0 knows no interim responses
                 self._out.append(headers.response_head(response, minor, False, False))
             return
+        if not response.has_body and not response.counted and not self._says_so_itself(response):
+            response.counted, response.size = True, 0  # HTTP/2 has another word for that
         unknown = response.has_body and not response.counted
         self._chunked = unknown and minor == 1
         self._counted = not unknown or self._chunked
@@ -281,6 +283,10 @@ cdef class Client(Asker):
         )
         self._response = response
         self._out.append(headers.response_head(response, minor, self._chunked, not self._keep))
+
+    cdef bint _says_so_itself(self, Response response):
+        """Whether the end of its head is the end of a response, by its status or the method."""
+        return response.status == 204 or response.status == 304 or self.exchange.request.method == b"HEAD"
 
     cdef response_data(self, bytes data):
         if self._chunked:

@@ -51,7 +51,8 @@ cdef class Exchange(Borrower):
     cdef Upstream upstream
     cdef readonly Record record
     cdef bint answered, wants_body, request_done
-    cdef bint _upgrade, _reused
+    cdef bint _upgrade, _reused, _repeated
+    cdef Upstream _refused  # which said so, and knows what it was told
     cdef bint _heard  # something of an answer, be it an interim one
     cdef bint _gone  # so is the client
     cdef bint _holds  # a place among those that the route may have at work
@@ -68,6 +69,7 @@ cdef class Exchange(Borrower):
     cdef tunnel_send(self, bytes data)
     cdef tunnel_end(self)
     cdef bint _is_replayable(self)
+    cdef bint _may_repeat(self, Upstream upstream)
     cdef _dial_soon(self)
     cdef _connected(self, Upstream upstream)
     cdef _open_tunnel(self, Response response)

@@ -159,9 +159,7 @@ cdef class Exchange(Borrower):
         if self._gone:  # between our turn and this call
             self._release()
             return
-        # A connection that was idle may be closed by the server at this very moment; only what can be said twice
-        # is said on one (RFC 9110 section 9.2.2).
-        idle = self.origin.pool.take(self.line) if self._is_replayable() else None
+        idle = self.origin.pool.take(self.line, self._is_replayable())
         if idle is not None:
             self._reused = True
             self._connected(idle)
@@ -195,8 +193,11 @@ cdef class Exchange(Borrower):
         self.record.upstream = upstream.shown
         target = rewritten(self.request.target, self.route) if self.route.strip else self.request.target
         upstream.ask(self, self.request, target, self.route.strip, self.origin.hop, self._upgrade)
-        if not self.request_done:
-            self.wants_body = True
+        self.wants_body = not self.request_done
+        if self._refused is not None:
+            refused, self._refused = self._refused, None
+            (<Upstream> refused).repeat(upstream)
+        if self.wants_body:
             self.asker.request_wanted(True)
 
     cdef request_data(self, bytes data):
@@ -244,7 +245,7 @@ cdef class Exchange(Borrower):
         cdef double time = now()
         self.upstream = None
         if upstream is not None:
-            upstream.give_back(self.request_done and not self.origin.pool.draining, time)
+            upstream.give_back(self.request_done, not self.origin.pool.draining, time)
         self._release()
         self.origin.log.add(self.record, time)
         self.asker.response_end(headers.trailers(trailers) if trailers else trailers)
@@ -258,8 +259,11 @@ cdef class Exchange(Borrower):
         upstream.discard()
         if self.record.tunnel:
             self.asker.tunnel_cut()
-        elif self._reused and not self._heard and upstream.silent() and self._is_replayable():
-            self._reused = False  # once
+        elif not self._heard and not self._repeated and self._may_repeat(upstream):
+            self._repeated = True
+            if self.wants_body:
+                self.wants_body = False
+                self.asker.request_wanted(False)
             self._dial_soon()
         elif not self.answered:
             self._fail([f"{upstream.shown}: {why}"], False)
@@ -267,6 +271,13 @@ cdef class Exchange(Borrower):
             self.record.note = why
             self._release()
             self.asker.response_cut(why)
+
+    cdef bint _may_repeat(self, Upstream upstream):
+        """Whether the request that broke can be said once more, on another connection."""
+        if upstream.refused():
+            self._refused = upstream
+            return True
+        return self._reused and upstream.silent() and self._is_replayable()
 
     cdef _fail(self, list failures, bint timed_out):
         self._release()

@@ -1,6 +1,16 @@
-"""headers.pyx for connection.pyx."""
+"""headers.pyx for those who write heads."""
 
-from locald.proxy.http1 cimport Request, Response
+from locald.proxy.chttp1 cimport HTTP1_FIELDS_MAX, http1_span
+from locald.proxy.http1 cimport Message, Request, Response
+
+
+cdef struct Plan:
+    # What becomes of each field of a message, and how many bytes that makes.
+    bint[HTTP1_FIELDS_MAX] keep
+    size_t size
+    int vias
+    size_t via_size
+    http1_span upgrade
 
 
 cdef class Hop:
@@ -11,6 +21,7 @@ cdef class Hop:
     cdef bytes forwarded_for(self, bytes host)
 
 
+cdef object plan(Message message, bint request, Plan *out)
 cpdef bytes request_head(Request request, bytes target, bytes prefix, Hop hop, bint upgrade)
 cpdef bytes response_head(Response response, int minor, bint chunked, bint close)
 cpdef bint is_last_hop(Request request)

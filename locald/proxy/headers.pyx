@@ -11,7 +11,7 @@ import re
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.string cimport memcmp, memcpy
 
-from locald.proxy.chttp1 cimport HTTP1_FIELDS_MAX, http1_span
+from locald.proxy.chttp1 cimport http1_span
 from locald.proxy.http1 cimport Message, Request, Response
 
 __all__ = ["Hop", "count_loops", "is_last_hop", "is_websocket", "request_head", "response_head", "trailers"]
@@ -113,15 +113,6 @@ cdef Kind classify(const char *name, size_t size, bint *twin) noexcept:
         if memcmp(low, KNOWN[at].name, size) == 0:
             return <Kind> KNOWN[at].kind
     return OTHER
-
-
-cdef struct Plan:
-    # What becomes of each field of a message, and how many bytes that makes.
-    bint[HTTP1_FIELDS_MAX] keep
-    size_t size
-    int vias
-    size_t via_size
-    http1_span upgrade
 
 
 cdef object plan(Message message, bint request, Plan *out):
@@ -250,7 +241,11 @@ cpdef bytes request_head(Request request, bytes target, bytes prefix, Hop hop, b
     cdef Plan planned
     cdef bytes rest, out
     cdef bytes forwarded = hop.forwarded_for(request.host)
-    cdef bytes via = b"1.1 locald\r\n\r\n" if request.minor else b"1.0 locald\r\n\r\n"
+    cdef bytes via = (
+        b"2.0 locald\r\n\r\n" if request.by_http2
+        else b"1.1 locald\r\n\r\n" if request.minor
+        else b"1.0 locald\r\n\r\n"
+    )
     cdef char *at
     plan(request, True, &planned)
     rest = rare_fields(request, prefix, upgrade, &planned)

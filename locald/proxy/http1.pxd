@@ -18,6 +18,7 @@ cdef class Message:
 cdef class Request(Message):
     cdef readonly bytes method, target, host
     cdef readonly bint wants_upgrade, chunked
+    cdef readonly bint by_http2
 
 
 cdef class Response(Message):

@@ -13,6 +13,7 @@ from libc.string cimport memcpy, memset
 from locald.proxy.chttp1 cimport (
     HTTP1_AT_END,
     HTTP1_CHUNKED,
+    HTTP1_COUNTED,
     HTTP1_DATA,
     HTTP1_HEAD_REQUEST,
     HTTP1_KEEP_ALIVE,
@@ -205,19 +206,13 @@ cdef class Reader:
 
     cdef Response _response(self):
         cdef Response response = Response.__new__(Response)
-        cdef size_t i
         _keep(response, self)
         response.status = self.head.status
         response.reason = _bytes(self.data, self.at, self.head.reason)
         response.has_body = self.head.framing != HTTP1_NO_BODY
         response.until_close = self.head.framing == HTTP1_UNTIL_CLOSE
-        response.counted, response.size = self.head.framing == HTTP1_LENGTH, self.head.length
-        if self.head.framing == HTTP1_NO_BODY:  # to HEAD, or 304: the length of what is not sent
-            for i in range(self.head.count):
-                if self.head.fields[i].name.size == 14:
-                    if _bytes(self.data, self.at, self.head.fields[i].name).lower() == b"content-length":
-                        response.counted = True
-                        response.size = int(_bytes(self.data, self.at, self.head.fields[i].value))
+        # Also to HEAD, or with 304: the length of what is not sent.
+        response.counted, response.size = bool(self.head.flags & HTTP1_COUNTED), self.head.length
         return response
 
     cdef object _next_of_body(self):

@@ -25,6 +25,8 @@ class Limits:
     pool_idle_s: float = 4.0  # an upstream connection kept for reuse: under the 5 of Node and uvicorn
     pool_max: int = 32  # idle connections kept for one upstream
     upstream_max: int = 128  # connections at work for one route, tunnels apart; who comes then waits in line
+    streams_max: int = 128  # requests at once on one connection of HTTP/2: nginx's http2_max_concurrent_streams
+    window_bytes: int = 1 << 18  # of an upload that may come before the app took any; 16 times that on one connection
     write_high: int = 1 << 18  # bytes that wait in one transport before its source is paused
     log_max: int = 1000  # requests that `locald requests` can show: with long URLs some 2.5 MB
     loops_max: int = 5  # times a request may have passed through us

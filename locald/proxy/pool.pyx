@@ -2,17 +2,24 @@
 
 import asyncio
 import socket
+from functools import partial
 from weakref import WeakKeyDictionary
 
 from locald.proxy.targets import UnixTarget
 
 from locald.proxy.clock cimport now
 from locald.proxy.stream cimport Poller, Stream
-from locald.proxy.upstream cimport Line, Upstream
+from locald.proxy.upstream cimport Line, Shared, Upstream
 from locald.proxy.upstream_http1 cimport Http1Upstream
 
-__all__ = ["DialError", "Pool"]
+try:
+    from locald.proxy.upstream_http2 import Http2Connection, NotHttp2
+except ImportError:  # built where libnghttp2's headers were not
+    Http2Connection = NotHttp2 = None
 
+__all__ = ["HAS_HTTP2", "DialError", "Pool"]
+
+HAS_HTTP2 = Http2Connection is not None
 
 BUSY_S = 0.005  # until the next try at a Unix socket that is busy: a server accepts sooner than that, or is stuck
 
@@ -38,6 +45,7 @@ cdef class Pool:
         self._upstream_max = limits.upstream_max
         self.open = set()
         self._lines = WeakKeyDictionary()
+        self._dials = set()
 
     def now(self):
         """The time by which deadlines and records are kept, in seconds."""
@@ -56,7 +64,7 @@ cdef class Pool:
         """That of a route, for as long as somebody holds the route."""
         cdef Line line = self._lines.get(route)
         if line is None:
-            line = self._lines[route] = Line(route.shown, self.limits)
+            line = self._lines[route] = Line(route.shown, self.limits, route.protocol == "h2c")
         return line
 
     cdef bint enter(self, Line line, object exchange):
@@ -80,11 +88,17 @@ cdef class Pool:
         if exchange in line.waiting:
             line.waiting.remove(exchange)
 
-    cdef Upstream take(self, Line line):
-        """The connection that was used last, if it was idle for less than its time; the others may then grow old."""
+    cdef Upstream take(self, Line line, bint replayable):
+        """The connection that was used last, if it was idle for less than its time; the others may then grow old.
+
+        It may be closed by the server at this very moment, which HTTP/1 has no words for; so only what is ``replayable``,
+        being idempotent, is said on one (RFC 9110 section 9.2.2).
+        """
         cdef Http1Upstream upstream
         cdef double time
-        if not line.idle:
+        if line.shared is not None:
+            return self._share(line)
+        if not replayable or not line.idle:
             return None
         time = now()
         while line.idle:
@@ -96,10 +110,46 @@ cdef class Pool:
             upstream.discard()
         return None
 
+    cdef Upstream _share(self, Line line):
+        """A place on one of the connections there are."""
+        cdef Shared connection
+        cdef Upstream upstream
+        for connection in line.shared:
+            upstream = connection.take()
+            if upstream is not None:
+                return upstream
+        return None
+
     async def dial(self, route, Line line):
-        """A new connection to the first target of a route that takes it.  Raises DialError."""
+        """A new connection to the first target of a route that takes it.  Raises DialError.
+
+        Where it is to be shared, all who dial at the same time wait for the same one.
+        """
+        if line.shared is None:
+            return await self._dial(route, line)
+        if Http2Connection is None:
+            raise DialError(["this locald was built without HTTP/2, which the app is said to speak"], False)
+        while True:
+            upstream = self._share(line)
+            if upstream is not None:
+                return upstream
+            if line.dialling is None:
+                line.dialling = asyncio.get_running_loop().create_task(self._dial(route, line))
+                self._dials.add(line.dialling)
+                line.dialling.add_done_callback(partial(self._dialled, line))
+            await asyncio.shield(line.dialling)
+
+    def _dialled(self, Line line, task):
+        """Who waits is told after this."""
+        line.dialling = None
+        self._dials.discard(task)
+        if not task.cancelled():
+            task.exception()  # it may be that nobody waits any more
+
+    async def _dial(self, route, Line line):
         failures = []
         timed_out = False
+        by = "" if line.shared is None else " by HTTP/2"
         # Servers listen on one family or the other and rarely change: begin where the last one was found.
         for target in sorted(route.targets, key=lambda each: each != line.worked):
             try:
@@ -107,9 +157,11 @@ cdef class Pool:
                     upstream = await self._connect(line, target)
             except TimeoutError:
                 timed_out = True
-                failures.append(f"{target}: no connection within {self.limits.dial_s:.0f} seconds")
+                failures.append(f"{target}: no connection{by} within {self.limits.dial_s:.0f} seconds")
             except OSError as error:
                 failures.append(f"{target}: {_plain(error)}")
+            except NotHttp2 as error:
+                failures.append(f"{target}: {error}")
             else:
                 line.worked = target
                 return upstream
@@ -123,24 +175,31 @@ cdef class Pool:
         try:
             sock.setblocking(False)
             await _connect(loop, sock, target.path if unix else (target.host, target.port))
-            made = Http1Upstream(self.limits, self.open, line, target)
-            Stream(self._poller, sock, made)
         except BaseException:
             sock.close()
             raise
+        if line.shared is None:
+            made = Http1Upstream(self.limits, self.open, line, target)
+            Stream(self._poller, sock, made)
+            return made
+        made = Http2Connection(self.limits, self.open, line, target)
+        Stream(self._poller, sock, made)
+        await made.greeted()
         return made
 
     def sweep(self):
         """Close what has been idle for too long."""
-        cdef Http1Upstream upstream
         cdef double time = now()
-        for upstream in list(self.open):
-            if upstream.borrower is None and 0 < upstream.idle_until <= time:
-                upstream.discard()
+        for connection in list(self.open):
+            connection.expire(time)
 
-    def close(self):
-        for upstream in list(self.open):
-            upstream.transport.abort()
+    async def close(self):
+        """Cut all of them."""
+        for task in list(self._dials):
+            task.cancel()
+        for connection in list(self.open):
+            connection.transport.abort()
+        await asyncio.gather(*self._dials, return_exceptions=True)
 
 
 async def _connect(loop, sock, address):

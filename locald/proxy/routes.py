@@ -12,11 +12,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from locald.errors import Exit, LocaldError, NameTaken
 from locald.proxy.targets import Target, Targets, UnixTarget
 
-__all__ = ["Route", "Routes", "Target", "UnixTarget", "prefix", "rewritten"]
+__all__ = ["Protocol", "Route", "Routes", "Target", "UnixTarget", "prefix", "rewritten"]
 
 HOST_MAX = 253  # octets of a host name (RFC 1035 section 2.3.4)
 PATH_MAX = 200  # bytes of a prefix: ours, so that a path of 16 KB costs no more looks than one of 200 bytes
@@ -26,6 +27,8 @@ SEGMENT = r"(?!(?:\.|%2[eE]){1,2}(?:/|$))(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-
 PREFIX = re.compile(rf"(?:/{SEGMENT})*")
 DOTS = re.compile(rb"/(?:\.|%2[eE]){1,2}(?=/|$)")
 NAME = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)(?:\.(?!-)[a-z0-9-]{1,63}(?<!-))*")
+# h2c is HTTP/2 in cleartext with prior knowledge (RFC 9113 section 3.3), as servers of gRPC speak it.
+Protocol = Literal["http1", "h2c"]
 NAME_MAX = 200  # of the 253 octets of a host name, the rest is for the suffix
 
 
@@ -44,6 +47,7 @@ class Route:
     path: bytes = b""
     strip: bytes = b""
     wildcard: bool = False  # *.name too
+    protocol: Protocol = "http1"  # that the upstream speaks
 
     def __post_init__(self) -> None:
         """Raises LocaldError for what could never be found."""

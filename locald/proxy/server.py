@@ -67,7 +67,7 @@ class Proxy:
                 client.transport.abort()
             await self._wait_until_empty(grace)
         self._timer.cancel()
-        self.pool.close()
+        await self.pool.close()
         await asyncio.sleep(0)  # aborted transports close their descriptors in the next turn
         self.poller.close()
 

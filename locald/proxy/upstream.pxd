@@ -24,7 +24,8 @@ cdef class Line:
     cdef readonly long long requests
     cdef readonly double answered
     cdef object worked, waiting
-    cdef list idle
+    cdef list idle, shared
+    cdef object dialling
     cdef Py_ssize_t idle_max
     cdef double idle_s
 
@@ -39,10 +40,16 @@ cdef class Upstream(Protocol):
     cdef send(self, bytes data)
     cdef end(self, list trailers)
     cdef bint silent(self)
+    cdef bint refused(self)
+    cdef repeat(self, Upstream other)
     cdef set_paused(self, bint paused)
     cdef pump(self)
-    cdef give_back(self, bint reusable, double time)
+    cdef give_back(self, bint complete, bint keep, double time)
     cdef discard(self)
     cdef bytes open_tunnel(self)
     cdef end_tunnel(self)
     cdef close_tunnel(self)
+
+
+cdef class Shared(Protocol):
+    cdef Upstream take(self)

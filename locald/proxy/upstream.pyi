@@ -7,7 +7,7 @@ class Line:
     at_work: int
     requests: int
     answered: float
-    def __init__(self, name: str, limits: Limits) -> None: ...
+    def __init__(self, name: str, limits: Limits, shares: bool) -> None: ...
 
 class Upstream(Protocol):
     target: Target | UnixTarget

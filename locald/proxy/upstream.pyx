@@ -6,7 +6,7 @@ from locald.proxy.headers cimport Hop
 from locald.proxy.http1 cimport Request, Response
 from locald.proxy.stream cimport Protocol
 
-__all__ = ["Borrower", "Line", "Upstream"]
+__all__ = ["Borrower", "Line", "Shared", "Upstream"]
 
 
 cdef class Borrower:
@@ -43,18 +43,20 @@ cdef class Line:
     ``at_work``: how many requests are; ``requests``: how many there were; ``answered``: when its upstream last did, by
     the clock of clock.pxd, 0 for never; ``worked``: the target where that was; ``idle``: connections to be used again,
     the last one first, at most ``idle_max`` of them and each for ``idle_s``; ``waiting``: requests for which there is
-    no place yet.
+    no place yet.  Where the upstream speaks HTTP/2 there are connections to be ``shared`` instead, and a task that is
+    ``dialling`` one more.
     """
 
-    def __init__(self, name, limits):
+    def __init__(self, name, limits, shares):
         self.name = name
+        self.shared = [] if shares else None
         self.idle_max, self.idle_s = limits.pool_max, limits.pool_idle_s
         self.idle = []
         self.waiting = deque()
 
 
 cdef class Upstream(Protocol):
-    """Something that answers one request at a time: a connection of HTTP/1.
+    """Something that answers one request at a time: a connection of HTTP/1, or a stream of HTTP/2.
 
     ``target``: of its ``line``, and ``shown`` as people read it.  Who borrows it calls ask() once, then send() and
     end() if there is a body, and give_back() or discard() in the end.
@@ -79,6 +81,13 @@ cdef class Upstream(Protocol):
         """Whether not a byte of an answer has come."""
         raise NotImplementedError
 
+    cdef bint refused(self):
+        """Whether it broke before it did anything with the request, and repeat() can say that to another."""
+        return False
+
+    cdef repeat(self, Upstream other):
+        """Say to another what was said of the body, which has been asked with the same head."""
+
     cdef set_paused(self, bint paused):
         """Take no more of the response, or go on."""
         raise NotImplementedError
@@ -87,8 +96,8 @@ cdef class Upstream(Protocol):
         """Give the borrower what there is, for as long as the client takes it."""
         raise NotImplementedError
 
-    cdef give_back(self, bint reusable, double time):
-        """The response is complete, at that time.  ``reusable``: so is the request, and others may follow."""
+    cdef give_back(self, bint complete, bint keep, double time):
+        """The response is complete, at that time.  ``complete``: so is the request; ``keep``: others may follow."""
         raise NotImplementedError
 
     cdef discard(self):
@@ -107,4 +116,12 @@ cdef class Upstream(Protocol):
 
     cdef close_tunnel(self):
         """Close it as soon as what was sent has gone; the borrower hears no more of it."""
+        raise NotImplementedError
+
+
+cdef class Shared(Protocol):
+    """A connection that carries several requests at a time, each on an Upstream of its own."""
+
+    cdef Upstream take(self):
+        """One to be asked at once, or None: there is no place for another."""
         raise NotImplementedError

@@ -132,10 +132,15 @@ cdef class Http1Upstream(Upstream):
         if borrower is not None:
             borrower.response_pause()
 
-    cdef give_back(self, bint reusable, double time):
+    def expire(self, double time):
+        """Close it if it has been idle for too long by now."""
+        if self.borrower is None and 0 < self.idle_until <= time:
+            self.discard()
+
+    cdef give_back(self, bint complete, bint keep, double time):
         self.borrower = None
         if (
-            not reusable or not self._keep or self.gone or self.reader.waiting() > 0
+            not complete or not keep or not self._keep or self.gone or self.reader.waiting() > 0
             or len(self.line.idle) >= self.line.idle_max
         ):
             self.discard()  # the rest of the request, if there is one, is of no use to anyone

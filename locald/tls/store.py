@@ -3,6 +3,8 @@
     authority.pem   issuing key, its certificate and the root's: one file, so that they can never be of two authorities
     next.key        the key of an authority for which root has not signed yet
     root.pem        the root's certificate once more, for programs that take a file
+    bundle.pem      the system's roots and ours, made by environment.py
+    certs/          the same, one in each file
 
 Importing this is cheap; reading an authority imports cryptography, which takes 90 ms.
 """
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AGAIN",
+    "BUNDLE",
+    "CERTS",
     "Authority",
     "accept",
     "authority_file",
@@ -42,6 +46,8 @@ __all__ = [
 AUTHORITY = "authority.pem"
 NEXT_KEY = "next.key"
 ROOT = "root.pem"
+BUNDLE = "bundle.pem"
+CERTS = "certs"
 LIMIT = 65536  # bytes of a file; a whole authority has under 4096
 AGAIN = "sudo locald-setup"
 
@@ -118,9 +124,14 @@ def accept(folder: Path, certificate: bytes, root: bytes, now: datetime.datetime
 
 def withdraw(folder: Path) -> None:
     """Remove all of it.  Raises OSError."""
-    for name in (AUTHORITY, NEXT_KEY, ROOT):
+    for name in (AUTHORITY, NEXT_KEY, ROOT, BUNDLE):
         for each in (folder / name, folder / f"{name}.new"):
             each.unlink(missing_ok=True)
+    certs = folder / CERTS
+    if certs.is_dir():
+        for each in certs.iterdir():
+            each.unlink()
+        certs.rmdir()
 
 
 def read(path: Path) -> bytes:

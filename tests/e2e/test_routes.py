@@ -150,7 +150,7 @@ def test_aliases_of_the_version_before_are_kept(alice: Any) -> None:
     path.write_text('{"version": 1, "aliases": {"old": 3000}}')
     alice.type("locald", "alias", "new", "3001", "--wildcard")
     assert [(app["name"], app["target"]) for app in apps(alice)] == [("new", "3001"), ("old", "3000")]
-    assert json.loads(path.read_text())["version"] == 2
+    assert json.loads(path.read_text())["version"] == 3
     assert alice.type("locald", "daemon", "restart").returncode == 0
     assert [(app["name"], app["wildcard"]) for app in apps(alice)] == [("new", True), ("old", False)]
 
@@ -161,6 +161,7 @@ def test_aliases_of_the_version_before_are_kept(alice: Any) -> None:
         (("a", "10.0.0.1:80"), "not of this machine"), (("a", "http://localhost:3000"), "is a URL"), (("a", "unix:x"), "not absolute"),
         (("a", "3000", "--path", "api"), "cannot be a prefix"), (("a", "3000", "--strip"), "--path"),
         (("a", "--remove", "--wildcard"), "either TARGET or --remove"), (("a", "--remove", "--path", "/../x"), "cannot be a prefix"),
+        (("a", "3000", "--protocol", "h3"), "'http1', 'h2c'"), (("a", "--remove", "--protocol", "h2c"), "either TARGET or --remove"),
     ],
 )  # fmt: skip
 def test_a_slip_is_usage_and_starts_nothing(alice: Any, arguments: tuple[str, ...], said: str) -> None:

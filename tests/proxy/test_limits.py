@@ -34,7 +34,8 @@ def test_every_limit_is_shown_at_work_and_has_a_reason() -> None:
     """By its name here or in the other files; and a comment behind it in limits.py."""
     here = Path(__file__)
     tests = "".join(
-        (here.parent / name).read_text() for name in (here.name, "test_door.py", "test_pool.py", "test_access.py")
+        (here.parent / name).read_text()
+        for name in (here.name, "test_door.py", "test_pool.py", "test_access.py", "test_http2.py")
     )
     source = (here.parents[2] / "locald" / "proxy" / "limits.py").read_text()
     for field in dataclasses.fields(Limits):

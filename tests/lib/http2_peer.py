@@ -1,0 +1,157 @@
+"""HTTP/2's other side for the tests: h2 where everything is in order, and frames written by hand where it is not."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import h2.config
+import h2.connection
+import hpack
+
+from locald.proxy.http1 import End, Request, Response
+from locald.proxy.http2 import Session, Strand
+from locald.proxy.limits import Limits
+
+MAGIC = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
+PRIORITY_UPDATE = 16
+NAMES = ["DATA", "HEADERS", "PRIORITY", "RST_STREAM", "SETTINGS", "PUSH_PROMISE", "PING", "GOAWAY", "WINDOW_UPDATE",
+         "CONTINUATION"]  # fmt: skip
+END_STREAM, ACK, END_HEADERS, PADDED, WITH_PRIORITY = 1, 1, 4, 8, 32
+CODES = ["NO_ERROR", "PROTOCOL_ERROR", "INTERNAL_ERROR", "FLOW_CONTROL_ERROR", "SETTINGS_TIMEOUT", "STREAM_CLOSED",
+         "FRAME_SIZE_ERROR", "REFUSED_STREAM", "CANCEL", "COMPRESSION_ERROR", "CONNECT_ERROR", "ENHANCE_YOUR_CALM",
+         "INADEQUATE_SECURITY", "HTTP_1_1_REQUIRED"]  # fmt: skip
+GET = [(b":method", b"GET"), (b":scheme", b"https"), (b":path", b"/"), (b":authority", b"app.localhost")]
+POST = [(b":method", b"POST"), *GET[1:]]
+Fields = list[tuple[bytes, bytes]]
+
+
+def frame(kind: int, flags: int = 0, stream: int = 0, payload: bytes = b"") -> bytes:
+    """RFC 9113 section 4.1."""
+    return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
+
+
+def block(fields: Fields) -> bytes:
+    """A field block that needs no table: literals without indexing (RFC 7541 section 6.2.2)."""
+    return b"".join(b"\0" + _text(name) + _text(value) for name, value in fields)
+
+
+def _text(text: bytes) -> bytes:
+    size = len(text)
+    if size < 127:
+        return bytes([size]) + text
+    size -= 127
+    out = b"\x7f"
+    while size >= 128:
+        out += bytes([size % 128 + 128])
+        size //= 128
+    return out + bytes([size]) + text
+
+
+def headers(stream: int, fields: Fields, flags: int = END_HEADERS | END_STREAM) -> bytes:
+    return frame(HEADERS, flags, stream, block(fields))
+
+
+def settings(*pairs: tuple[int, int]) -> bytes:
+    return frame(SETTINGS, 0, 0, b"".join(struct.pack(">HI", *pair) for pair in pairs))
+
+
+def number(value: int) -> bytes:
+    return struct.pack(">I", value)
+
+
+PREFACE = MAGIC + settings()
+
+
+def frames(data: bytes) -> list[tuple[int, int, int, bytes]]:
+    """Kind, flags, stream and payload of each; there must be no rest."""
+    found = []
+    while data:
+        size = int.from_bytes(data[:3], "big")
+        assert len(data) >= 9 + size, "the last frame is cut"
+        found.append((data[3], data[4], int.from_bytes(data[5:9], "big"), data[9 : 9 + size]))
+        data = data[9 + size :]
+    return found
+
+
+def errors(data: bytes) -> list[str]:
+    """What the other side found wrong: "GOAWAY CODE", and "RST_STREAM NUMBER CODE"."""
+    said = []
+    for kind, _, stream, payload in frames(data):
+        if kind == GOAWAY:
+            said.append(f"GOAWAY {CODES[int.from_bytes(payload[4:8], 'big')]}")
+        elif kind == RST_STREAM:
+            said.append(f"RST_STREAM {stream} {CODES[int.from_bytes(payload, 'big')]}")
+    return said
+
+
+class Recorder(Session):
+    """A session that writes down what it is told, and credits all DATA unless ``keeps``."""
+
+    def __init__(self, server: bool = True, limits: Limits | None = None) -> None:
+        super().__init__(server, limits or Limits())
+        self.said: list[tuple[Any, ...]] = []
+        self.keeps = False
+
+    def __new__(cls, server: bool = True, limits: Limits | None = None) -> Recorder:
+        return super().__new__(cls, server, limits or Limits())
+
+    def request(self, strand: Strand, request: Request, status: int) -> None:
+        self.said.append(("request", strand.id, request, status))
+
+    def response(self, strand: Strand, response: Response) -> None:
+        self.said.append(("response", strand.id, response))
+
+    def data(self, strand: Strand, data: bytes) -> None:
+        self.said.append(("data", strand.id, data))
+        if not self.keeps:
+            self.credit(strand, len(data))
+
+    def end(self, strand: Strand, end: End) -> None:
+        self.said.append(("end", strand.id, end.trailers))
+
+    def closed(self, strand: Strand, code: int) -> None:
+        self.said.append(("closed", strand.id, CODES[code]))
+
+    def writable(self, strand: Strand) -> None:
+        self.said.append(("writable", strand.id))
+
+    def going_away(self, code: int) -> None:
+        self.said.append(("going away", CODES[code]))
+
+    def told(self, kind: str) -> list[Any]:
+        return [event for event in self.said if event[0] == kind]
+
+    def ask(self, data: bytes, time: float = 0.0) -> bytes:
+        """Feed, and take all that there is to say to it."""
+        self.feed(data, time)
+        return self.take_all()
+
+    def take_all(self) -> bytes:
+        parts = []
+        while part := self.take(1 << 20):
+            parts.append(part)
+        return b"".join(parts)
+
+
+def client() -> h2.connection.H2Connection:
+    made = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True, header_encoding=None))
+    made.initiate_connection()
+    return made
+
+
+def server() -> h2.connection.H2Connection:
+    made = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False, header_encoding=None))
+    made.initiate_connection()
+    return made
+
+
+def heads(data: bytes) -> dict[int, list[Fields]]:
+    """The fields of each block of HEADERS, by stream, as hpack reads them."""
+    decoder = hpack.Decoder()
+    found: dict[int, list[Fields]] = {}
+    for kind, _, stream, payload in frames(data):
+        if kind == HEADERS:
+            found.setdefault(stream, []).append([(bytes(n), bytes(v)) for n, v in decoder.decode(payload, raw=True)])
+    return found
