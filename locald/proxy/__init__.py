@@ -21,6 +21,7 @@ targets       where a route leads, and how people write that   [pure]
 pool          dial, keep, a fair line for each route
 upstream      what an exchange and who answers it say to each other
 upstream_http1  a connection to an app that speaks HTTP/1
+upstream_http2  one to an app that speaks HTTP/2 in cleartext
 access        the access log: what became of the last requests
 pages         what we answer ourselves                         [pure]
 limits        every limit, and whose it follows                [pure]

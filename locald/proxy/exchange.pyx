@@ -146,6 +146,8 @@ cdef class Exchange(Borrower):
     request, which is not complete before ``request_done``.
     """
 
+    # An upstream that has ended may be gone when a call of it returns: so a call has a reference of its own.
+
     # Towards the upstream.
 
     cdef start(self, Asker asker, Request request, object route, Line line, Record record):
@@ -209,17 +211,18 @@ cdef class Exchange(Borrower):
 
     cdef request_data(self, bytes data):
         """Some of the body; only while it is wanted."""
-        if self.upstream is None:
-            return
-        self.record.received += len(data)
-        self.upstream.send(data)
+        cdef Upstream upstream = self.upstream
+        if upstream is not None:
+            self.record.received += len(data)
+            upstream.send(data)
 
     cdef request_end(self, End end):
         """The body is complete."""
+        cdef Upstream upstream = self.upstream
         self.request_done = True
         self.wants_body = False
-        if self.upstream is not None:
-            self.upstream.end(headers.trailers(end.trailers) if end.trailers else end.trailers)
+        if upstream is not None:
+            upstream.end(headers.trailers(end.trailers) if end.trailers else end.trailers)
 
     cdef upstream_writable(self, bint writable):
         self.wants_body = writable and not self.request_done
@@ -294,11 +297,12 @@ cdef class Exchange(Borrower):
 
     cdef set_blocked(self, bint blocked):
         """The client does not take more of the response, or does again."""
+        cdef Upstream upstream = self.upstream
         self.blocked = blocked
-        if self.upstream is not None:
-            self.upstream.set_paused(blocked)
+        if upstream is not None:
+            upstream.set_paused(blocked)
             if not blocked:
-                self.upstream.pump()
+                upstream.pump()
 
     cdef abandon(self):
         """The client is gone.  Logs the request."""
@@ -344,19 +348,21 @@ cdef class Exchange(Borrower):
 
     cdef tunnel_send(self, bytes data):
         """Bytes of the client's."""
+        cdef Upstream upstream = self.upstream
         self.record.received += len(data)
-        if self.upstream is not None:
-            self.upstream.send(data)
+        if upstream is not None:
+            upstream.send(data)
 
     cdef tunnel_end(self):
         """No more of those will come."""
+        cdef Upstream upstream = self.upstream
         self._asker_ended = True
-        if self.upstream is None:
+        if upstream is None:
             return
         if self._upstream_ended:
             self._close_tunnel()
         else:
-            self.upstream.end_tunnel()
+            upstream.end_tunnel()
 
     cdef tunnel_data(self, bytes data):
         self.record.sent += len(data)
