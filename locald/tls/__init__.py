@@ -12,7 +12,8 @@ glance        what is known of the authority without cryptography
 parameters    what every TLS context of ours has
 context       which certificate a client gets, made in its handshake
 own           certificates that the user brings
-offer         whether https:// will do for a host
+offer         whether the system trusts what is signed
+https         all of that as the daemon has it
 roots         our roots as stores have them, and what a store is [pure]
 trust         who trusts what, whatever the system; all of the user's own stores at once
 trust_linux   the stores there are on Linux

@@ -36,12 +36,17 @@ class Rig:
     ``authority``: the folder of one, and what is spoken is HTTPS.
     """
 
-    def __init__(self, limits: Limits | None = None, authority: Path | None = None) -> None:
+    def __init__(
+        self,
+        limits: Limits | None = None,
+        authority: Path | None = None,
+        handshakes: Callable[..., Handshakes] = Handshakes,
+    ) -> None:
         self.limits = limits
         self.routes = Routes()
         self.tls: Handshakes | None = None
         if authority is not None:
-            self.tls = Handshakes(authority, self._certified, list(SPEAKERS))
+            self.tls = handshakes(authority, self._certified, list(SPEAKERS))
             self.client = client_context(root_file(authority), "http/1.1")
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self.listener.getsockname()[1]
@@ -56,8 +61,8 @@ class Rig:
         self._ready.wait()
 
     def _certified(self, host: str) -> tuple[str, str] | None:
-        """Also for names that no test has given an app yet."""
-        return self.routes.owner(host) or ("app", host)
+        """Also for the one name to which a test may not have given an app yet."""
+        return self.routes.owner(host) or (("app", host) if host == "app.localhost" else None)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
