@@ -57,8 +57,8 @@ def run(
     """
     try:
         process = subprocess.Popen(
-            command, stdin=subprocess.PIPE if stdin else subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            env={"PATH": PATH, "LC_ALL": "C"} if environ is None else environ,
+            command, env={"PATH": PATH, "LC_ALL": "C"} if environ is None else environ,
+            stdin=subprocess.PIPE if stdin else subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             cwd="/", start_new_session=True, umask=0o022, bufsize=0, **who,
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError) as error:

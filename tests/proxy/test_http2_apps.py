@@ -74,7 +74,9 @@ def test_a_request_has_the_fields_that_an_app_of_http_1_would_get(rig: Rig, h2c:
         finish(peer)
 
     h2c(handle)
-    fields = b"X-Mine: 1\r\nCookie: a=1; b=2\r\nConnection: x-gone, close\r\nX-Gone: 1\r\nProxy: x\r\nVia: 1.0 other\r\n"
+    fields = (
+        b"X-Mine: 1\r\nCookie: a=1; b=2\r\nConnection: x-gone, close\r\nX-Gone: 1\r\nProxy: x\r\nVia: 1.0 other\r\n"
+    )
     answer = rig.talk(GET + b"TE: gzip\r\nUpgrade: h2c\r\n" + fields + b"\r\n")
     assert answer.startswith(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n")
     assert answer.endswith(b"2\r\nok\r\n0\r\n\r\n")
@@ -88,7 +90,9 @@ def test_a_request_has_the_fields_that_an_app_of_http_1_would_get(rig: Rig, h2c:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(("said", "sent"), [(b"", None), (b"TE: gzip\r\n", None), (b"te: gzip, Trailers\r\n", b"trailers")])
+@pytest.mark.parametrize(
+    ("said", "sent"), [(b"", None), (b"TE: gzip\r\n", None), (b"te: gzip, Trailers\r\n", b"trailers")]
+)
 def test_te_goes_on_if_it_says_trailers(rig: Rig, h2c: Start, said: bytes, sent: bytes | None) -> None:
     seen: list[bytes | None] = []
 
@@ -159,7 +163,12 @@ def test_lengths_go_both_ways(rig: Rig, h2c: Start) -> None:
         (GET, b"204", [], b"HTTP/1.1 204 No Content\r\n"),
         (GET, b"304", [(b"etag", b"x")], b"HTTP/1.1 304 Not Modified\r\netag: x\r\n"),
         (GET, b"299", [], b"HTTP/1.1 299 \r\nContent-Length: 0\r\n"),
-        (GET.replace(b"GET", b"HEAD"), b"200", [(b"content-length", b"9")], b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n"),
+        (
+            GET.replace(b"GET", b"HEAD"),
+            b"200",
+            [(b"content-length", b"9")],
+            b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n",
+        ),
         (GET.replace(b"GET", b"HEAD"), b"200", [], b"HTTP/1.1 200 OK\r\n"),
     ],
 )
