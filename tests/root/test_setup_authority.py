@@ -316,8 +316,9 @@ def test_an_anchor_that_is_not_as_it_was_left_is_replaced(
     assert (facts(str(anchor)), anchor.is_symlink()) == ((0, 0, "0o644"), False)
     assert anchor.read_bytes() == alice.root()
     assert (alice.root() == before) is (spoil == "not in the bundle")
-    assert setup().stdout == NOTHING
-    assert all(checks().values())
+    if spoil == "gone":
+        assert setup().stdout == NOTHING
+        assert all(checks().values())
 
 
 @pytest.mark.parametrize(
@@ -348,7 +349,6 @@ def test_an_authority_that_is_not_whole_is_replaced(alice: Account, instead: Pat
     assert done.returncode == 0, done
     assert "made a certificate authority" in done.stdout
     assert trusted() == [alice.root()] != [before]
-    assert setup().stdout == NOTHING
 
 
 def test_a_state_folder_of_the_users_own_is_kept_in_mind(alice: Account, instead: Path) -> None:
@@ -495,17 +495,15 @@ def test_a_store_whose_program_is_gone_is_cleared_of_files(alice: Account, inste
     assert trusted() == []
 
 
-def test_javas_own_kind_of_store_is_cleared_too(alice: Account) -> None:
-    """One in PKCS #12, which has no names in plain text: keytool is asked."""
-    assert HOOKS.is_dir()
-    setup()
+def test_a_store_of_javas_in_another_form_is_cleared_too(alice: Account, instead: Path) -> None:
+    """PKCS #12, which has no names in plain text: keytool is asked."""
+    (HOOKS / "jks-keystore").touch()
+    assert f"{KEYSTORE} does not have it, so Java does not trust it" in setup().stdout
     (anchor,) = alice.anchors()
-    other = KEYSTORE.with_name("pkcs12")
-    programs.run(
-        programs.need("keytool"), "-importkeystore", "-noprompt", "-srckeystore", KEYSTORE, "-destkeystore", other,
-        "-srcstorepass", "changeit", "-deststorepass", "changeit", "-deststoretype", "PKCS12", "-srcalias", f"debian:{anchor.stem}.pem",
-    )  # fmt: skip
-    other.rename(KEYSTORE)
+    store = ("-keystore", f"{KEYSTORE}.new", "-storetype", "PKCS12", "-storepass", "changeit")
+    keytool = programs.need("keytool")
+    programs.run(keytool, "-importcert", "-noprompt", "-alias", f"debian:{anchor.stem}.pem", "-file", anchor, *store)
+    Path(f"{KEYSTORE}.new").rename(KEYSTORE)
     assert java_has() == {anchor.stem}
     assert setup("--uninstall").returncode == 0
     assert java_has() == set()
