@@ -9,7 +9,6 @@ import datetime
 import os
 import re
 import stat
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
@@ -17,7 +16,7 @@ from pathlib import Path
 
 from locald.errors import LocaldError
 from locald.paths import POLICY, SHIM
-from locald.setup import apparmor, certificates, files, hosts, policy, source
+from locald.setup import apparmor, certificates, files, hosts, policy, processes, source
 from locald.setup.certificates import find_store
 from locald.setup.form import FORMS
 from locald.setup.person import find as find_person
@@ -95,15 +94,12 @@ def _hash(data: bytes) -> Check:
 
 def _protocol() -> Check:
     try:
-        done = subprocess.run(
-            [SHIM, "version"], stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
-            timeout=ANSWER_S, check=False, env={},
-        )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return Check("shim-protocol", False, str(error), AGAIN)
-    said = done.stdout.strip()
-    good = done.returncode == 0 and re.fullmatch(rf"locald-shim \S+ protocol {PROTOCOL}", said) is not None
-    return Check("shim-protocol", good, said or f"exit code {done.returncode}", AGAIN)
+        done = processes.run([SHIM, "version"], time_s=ANSWER_S)
+    except LocaldError as error:
+        return Check("shim-protocol", False, error.message, AGAIN)
+    said = processes.shown(done.out)
+    good = done.code == 0 and re.fullmatch(rf"locald-shim \S+ protocol {PROTOCOL}", said) is not None
+    return Check("shim-protocol", good, said or f"exit code {done.code}", AGAIN)
 
 
 def _policy(uid: int | None) -> Iterator[Check]:

@@ -70,7 +70,9 @@ class Peer:
     def body(self, stream: int) -> bytes:
         """The whole body of a request that has one."""
         self.wait(h2.events.StreamEnded, stream)
-        pieces = [each for each in self._events if isinstance(each, h2.events.DataReceived) and each.stream_id == stream]
+        pieces = [
+            each for each in self._events if isinstance(each, h2.events.DataReceived) and each.stream_id == stream
+        ]
         for each in pieces:
             self._events.remove(each)
         return b"".join(each.data for each in pieces)

@@ -326,7 +326,9 @@ def test_the_connection_is_of_the_newest_version_and_the_clients_cipher(
 class Brought:
     """A self-signed certificate with these names, in two files."""
 
-    def __init__(self, folder: Path, *names: str, days: int = 10, key: ec.EllipticCurvePrivateKey | None = None) -> None:
+    def __init__(
+        self, folder: Path, *names: str, days: int = 10, key: ec.EllipticCurvePrivateKey | None = None
+    ) -> None:
         folder.mkdir(exist_ok=True)
         self.cert, self.key = folder / "cert.pem", folder / "key.pem"
         self.secret = key or ec.generate_private_key(ec.SECP256R1())
