@@ -61,6 +61,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     upstream_max: Count = None
     streams_max: Count = None
     window_bytes: WindowBytes = None
+    stalled_s: Seconds = None
     write_high: Bytes = None
     log_max: Count = None
     loops_max: Count = None

@@ -11,6 +11,8 @@ alpn          who speaks the protocol that a client has chosen
 connection    one client connection: requests in, responses out, with back-pressure; tunnels
 =======
 connection    one client connection of HTTP/1: requests in, responses out
+connection_http2  the same of HTTP/2: many at a time
+features      what this build can do: HTTP/2, or not
 exchange      one request and its response, with back-pressure; tunnels; retries
 >>>>>>> a1
 http1         bytes <-> events, a thin skin over csrc/http1.c  [pure]

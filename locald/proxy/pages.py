@@ -23,9 +23,11 @@ __all__ = [
     "last_hop",
     "loop",
     "moved",
+    "no_such_protocol",
     "no_tls",
     "not_allowed",
     "not_found",
+    "parts",
     "refused",
     "render",
 ]
@@ -120,6 +122,11 @@ def no_tls() -> Page:
     )
 
 
+def no_such_protocol() -> Page:
+    """501: an extended CONNECT for something else than a WebSocket (RFC 9220 section 3)."""
+    return Page(501, "Not Implemented", ("Of tunnels through HTTP/2 only those of WebSockets are made.",))
+
+
 def moved(host: bytes, target: bytes, port: int) -> Page:
     """308: the same over TLS, by the same method; never to be remembered, since HTTPS may be switched off again."""
     place = b"https://%b%b%b" % (bare(host), b"" if port == 443 else b":%d" % port, target)
@@ -147,8 +154,8 @@ def not_allowed() -> Page:
     )
 
 
-def render(page: Page, request: Request | None, close: bool) -> bytes:
-    """The whole response, in the form that the request prefers."""
+def parts(page: Page, request: Request | None) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """The response's fields, and its body, in the form that the request prefers."""
     kind, write = FORMS[_best(request)]
     data = write(page).encode()
     fields = [
@@ -162,12 +169,17 @@ def render(page: Page, request: Request | None, close: bool) -> bytes:
         ),
         *page.fields,
     ]
+    return fields, b"" if request is not None and request.method == b"HEAD" else data
+
+
+def render(page: Page, request: Request | None, close: bool) -> bytes:
+    """The whole response as one of HTTP/1."""
+    fields, data = parts(page, request)
     if close:
         fields.append((b"Connection", b"close"))
     elif request is not None and request.minor == 0:
         fields.append((b"Connection", b"keep-alive"))
-    head = serialize(b"HTTP/1.1 %d %b" % (page.status, HTTPStatus(page.status).phrase.encode()), fields)
-    return head if request is not None and request.method == b"HEAD" else head + data
+    return serialize(b"HTTP/1.1 %d %b" % (page.status, HTTPStatus(page.status).phrase.encode()), fields) + data
 
 
 def _best(request: Request | None) -> str:

@@ -7,13 +7,19 @@ import logging
 import select
 import socket
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from locald.proxy.access import Log
-from locald.proxy.door import Door, Handshakes, Visitor
+from locald.proxy.connection import Client
+from locald.proxy.door import Door, Handshakes
+from locald.proxy.features import H2Client
 from locald.proxy.limits import Limits
 from locald.proxy.pool import Pool
 from locald.proxy.routes import Route, Routes, bare
 from locald.proxy.stream import Poller
+
+if TYPE_CHECKING:
+    from locald.proxy.door import Visitor
 
 __all__ = ["Proxy"]
 
@@ -53,9 +59,15 @@ class Proxy:
         """How many clients are connected."""
         return len(self.clients)
 
-    async def serve(self, sock: socket.socket, tls: Handshakes | None = None) -> None:
-        """Accept on a listening socket, which is ours from now on; with ``tls``, what comes there is HTTPS."""
-        self.door.listen(sock, tls)
+    async def serve(self, sock: socket.socket, tls: Handshakes | None = None, *, http2: bool = False) -> None:
+        """Accept on a listening socket, which is ours from now on.
+
+        With ``tls``, what comes there is HTTPS; with ``http2``, it is HTTP/2 from the first byte on, without TLS.
+        """
+        if tls is not None:
+            self.door.listen_tls(sock, tls)
+        else:
+            self.door.listen(sock, H2Client if http2 else Client)
 
     def secure(self, secures: Callable[[str], bool] | None) -> None:
         """From now on, send plain requests to https:// where ``secures(host)`` says that it will do; None: nowhere.

@@ -45,7 +45,7 @@ def parse(text: bytes) -> list[Block]:
     opened: tuple[int, int, bool] | None = None
     names: list[str] = []
     at = 0
-    for number, raw in enumerate(text.split(b"\n"), 1):
+    for number, raw in enumerate(text.removesuffix(b"\n").split(b"\n"), 1):
         line, start, at = raw.removesuffix(b"\r"), at, at + len(raw) + 1
         if begin := BEGIN.fullmatch(line):
             if opened or int(begin[1]) in {block.uid for block in blocks}:

@@ -27,7 +27,7 @@ if sys.platform == "darwin":
 else:
     from locald.setup.anchors import all_stores, find_store
 
-__all__ = ["State", "anchored_uids", "find_store", "install", "look", "permitted", "permitted_of", "uninstall"]
+__all__ = ["State", "anchored_uids", "find_store", "install", "look", "permitted_of", "uninstall"]
 
 RENEW = datetime.timedelta(days=30)  # an authority that ends sooner is replaced
 STORES_MAX = 64  # of a user's own: what their process says is bounded
@@ -69,16 +69,11 @@ def look(person: Person, now: datetime.datetime) -> State:
     return State(store, mine, root, claimed, ends, why)
 
 
-def permitted(anchors: Iterable[Anchor]) -> tuple[str, ...]:
-    """The domains of roots that setup has put into the store."""
-    found = [name for anchor in anchors if anchor.intact and anchor.root for name in _read(anchor.root.pem)[1]]
-    return tuple(dict.fromkeys(found))
-
-
 def permitted_of(uid: int) -> tuple[str, ...]:
-    """Those of this user; none where cryptography cannot be imported."""
+    """The domains of this user's roots that setup has put into a store; none where cryptography cannot be imported."""
+    mine = [anchor.root for store in all_stores() for anchor in store.anchors() if anchor.uid == uid and anchor.intact]
     try:
-        return permitted(anchor for store in all_stores() for anchor in store.anchors() if anchor.uid == uid)
+        return tuple(dict.fromkeys(name for root in mine if root for name in _read(root.pem)[1]))
     except ImportError:
         return ()
 
@@ -99,7 +94,7 @@ def install(person: Person, asked: tuple[str, ...], trust: bool, now: datetime.d
         state = look(person, now)
     except LocaldError as error:
         return Plan([Step(*both("make", f"the certificate authority of {person.name}"), _raiser(error))])
-    had = permitted(state.mine) if trust else state.claimed
+    had = permitted_of(person.uid) if trust else state.claimed
     wanted = tuple(dict.fromkeys((domains.ALWAYS, *had, *asked)))
     if len(wanted) > domains.COUNT_MAX:
         raise LocaldError(

@@ -77,6 +77,12 @@ class Asked:
         if self.file_capability and sys.platform != "linux":
             raise click.UsageError("--file-capability is for Linux: other systems have no file capabilities")
 
+    @property
+    def folder(self) -> str:
+        """The user's XDG_STATE_HOME, "" for none; as root, who has one of their own, only if it was said."""
+        own = "" if os.geteuid() == 0 or sys.platform == "darwin" else os.environ.get("XDG_STATE_HOME", "")
+        return self.state or (own if own.startswith("/") else "")
+
     def words(self) -> list[str]:
         """The options again, for the command with sudo before it, which drops the user's environment."""
         words = ["--user", self.user] if self.user else []
@@ -85,8 +91,7 @@ class Asked:
                 words += [option, str(value)]
         words += ["--file-capability"] * self.file_capability
         words += ["--no-trust"] * self.no_trust
-        state = self.state or ("" if sys.platform == "darwin" else os.environ.get("XDG_STATE_HOME", ""))
-        words += ["--state", state] if state.startswith("/") else []
+        words += ["--state", self.folder] if self.folder else []
         words += ["--hosts"] * self.hosts
         return words + ["--uninstall"] * self.uninstall
 
@@ -143,7 +148,7 @@ def _plan(asked: Asked) -> Plan:
     if asked.uninstall:
         return _plan_uninstall(asked)
     uid = _uid(asked.user)
-    person = find_person(uid, asked.state)
+    person = find_person(uid, asked.folder)
     if asked.hosts:
         if person is None:
             raise LocaldError(f"uid {uid} has no account with a home here, so it has no routes")
@@ -165,7 +170,7 @@ def _plan_uninstall(asked: Asked) -> Plan:
     whole, people = Plan(), []
     for uid in sorted({*plan.granted_uids(), *certificates.anchored_uids()}):
         behind_sudo = os.environ.get("SUDO_UID", str(os.getuid())) == str(uid)
-        person = find_person(uid, asked.state if behind_sudo else "")
+        person = find_person(uid, asked.folder if behind_sudo else "")
         if person is None:
             whole.notes.append(f"uid {uid} has no account with a home here: what it has of locald's, wherever, stays")
         else:
@@ -192,7 +197,7 @@ def _carry_out(whole: Plan, asked: Asked) -> int:
 def _check(asked: Asked) -> int:
     """Print the audit; the exit code."""
     nobody = not asked.user and os.geteuid() == 0 and os.environ.get("SUDO_UID", "0") == "0"
-    checks = audit(None if nobody else _uid(asked.user), asked.state, not asked.no_trust)
+    checks = audit(None if nobody else _uid(asked.user), asked.folder, not asked.no_trust)
     width = max(len(check.id) for check in checks)
     for check in checks:
         click.echo(f"{'ok  ' if check.ok else 'FAIL'}  {check.id:{width}}  {check.evidence}")

@@ -18,6 +18,7 @@ from locald.setup import processes
 __all__ = ["Person", "find"]
 
 ANSWER_MAX = 1 << 18  # bytes
+ANSWER_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,9 @@ class Person:
             environ["XDG_STATE_HOME"] = self.state
         command = [sys.executable, "-P", "-m", module, *words]
         try:
-            return processes.run(command, stdin=stdin, environ=environ, said_max=ANSWER_MAX, **self._who())
+            return processes.run(
+                command, stdin=stdin, environ=environ, time_s=ANSWER_S, said_max=ANSWER_MAX, **self._who()
+            )
         except LocaldError as error:
             raise LocaldError(
                 f"as {self.name}: {error.message}", f"as {self.name}, see what it says: {' '.join(command)}"

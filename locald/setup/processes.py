@@ -35,10 +35,11 @@ class Outcome:
     err: bytes
 
     def why(self) -> str:
-        """What went wrong, in the program's last words; "" for nothing."""
+        """What went wrong, in the program's last line; "" for nothing."""
         if self.code == 0:
             return ""
-        return shown(self.err) or shown(self.out) or f"exit code {self.code}"
+        lines = self.err.splitlines() or self.out.splitlines()
+        return shown(lines[-1] if lines else b"") or f"exit code {self.code}"
 
 
 def run(
@@ -56,7 +57,7 @@ def run(
     """
     try:
         process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            command, stdin=subprocess.PIPE if stdin else subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             env={"PATH": PATH, "LC_ALL": "C"} if environ is None else environ,
             cwd="/", start_new_session=True, umask=0o022, bufsize=0, **who,
         )  # fmt: skip
@@ -78,7 +79,7 @@ def first_of(paths: Sequence[str]) -> str | None:
 
 
 def shown(said: bytes) -> str:
-    """What a process said, for people: its last words, on one line and without what a terminal would obey."""
+    """What a process said, for people: the end of it, on one line and without what a terminal would obey."""
     text = said.decode("utf-8", "replace").strip()
     return "".join(char if char.isprintable() else " " for char in text)[-SHOWN_MAX:]
 
@@ -103,12 +104,12 @@ def _ending(process: subprocess.Popen[bytes]) -> Iterator[None]:
 def _talk(process: subprocess.Popen[bytes], stdin: bytes, deadline: float, said_max: int) -> tuple[bytes, bytes]:
     """Write its standard input and read what it says, until both of its streams are closed."""
     pipes = {pipe.fileno(): pipe for pipe in (process.stdin, process.stdout, process.stderr) if pipe is not None}
-    to, *streams = pipes
-    said = {stream: bytearray() for stream in streams}
-    os.set_blocking(to, False)
+    to = process.stdin.fileno() if process.stdin is not None else -1
+    said = {fd: bytearray() for fd in pipes if fd != to}
     with selectors.DefaultSelector() as selector:
         for fd in pipes:
             selector.register(fd, selectors.EVENT_WRITE if fd == to else selectors.EVENT_READ)
+            os.set_blocking(fd, False)
         while selector.get_map():
             left = deadline - time.monotonic()
             if left <= 0:

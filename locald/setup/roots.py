@@ -18,7 +18,7 @@ __all__ = ["Anchor", "Root", "Store", "file_name", "find"]
 
 BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]*)-----END CERTIFICATE-----")
 # The texts in their DER, as setup/authority.py writes them; the issuer's name comes first, and is the same.
-NAME = re.compile(rb"\x06locald.{1,120}?locald development root ([0-9a-f]{8})", re.DOTALL)
+NAME = re.compile(rb"\x06locald.{1,200}?locald development root ([0-9a-f]{8})", re.DOTALL)
 OWNER = re.compile(rb"uid (\d{1,10}): ")
 FILE = "locald-{uid}-{ident}"
 
@@ -33,8 +33,10 @@ class Root:
 
     @property
     def pem(self) -> bytes:
-        body = base64.encodebytes(self.der)
-        return b"-----BEGIN CERTIFICATE-----\n" + body + b"-----END CERTIFICATE-----\n"
+        """RFC 7468: lines of 64 characters."""
+        body = base64.b64encode(self.der)
+        lines = [body[at : at + 64] for at in range(0, len(body), 64)]
+        return b"\n".join([b"-----BEGIN CERTIFICATE-----", *lines, b"-----END CERTIFICATE-----", b""])
 
     @property
     def sha1(self) -> str:

@@ -6,6 +6,7 @@ environment   what children find in their environment, so that they believe us
 freshness     the daemon's part in that
 subject       the file names of a certificate directory
 authority     certificates for single names                       [pure]
+der           a certificate taken apart without cryptography      [pure]
 names         which hosts a certificate is for                    [pure]
 glance        what is known of the authority without cryptography
 parameters    what every TLS context of ours has

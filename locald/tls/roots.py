@@ -8,10 +8,13 @@ from __future__ import annotations
 import base64
 from typing import Protocol
 
+from locald.errors import LocaldError
+from locald.tls.der import subject, values
+
 __all__ = ["PREFIX", "Store", "der", "is_name_of_ours", "is_ours", "name"]
 
 PREFIX = "locald development root "
-OURS = bytes.fromhex("060355040a0c06") + b"locald"  # O=locald, the type and the value in DER (X.520, X.690)
+COMMON_NAME, ORGANIZATION = bytes.fromhex("550403"), bytes.fromhex("55040a")  # 2.5.4.3 and 2.5.4.10, X.520
 
 
 class Store(Protocol):
@@ -37,51 +40,66 @@ class Store(Protocol):
         ...
 
     def add(self, root: bytes) -> None:
-        """Make it trust this root, in PEM.  Raises LocaldError where it refuses, and trusts what it did before then."""
+        """Make it trust this root, in PEM, and no other of ours.
+
+        Raises LocaldError where it refuses, and trusts what it did before then.
+        """
         ...
 
-    def remove(self, keep: bytes | None) -> None:
-        """Take all roots of ours out, but the one to keep.  Raises LocaldError where it refuses."""
+    def remove(self) -> None:
+        """Take all roots of ours out.  Raises LocaldError where it refuses."""
         ...
 
 
 def der(pem: bytes) -> bytes:
-    """The first certificate of it, in DER.  Raises ValueError where there is none."""
+    """The first certificate of it, in DER.  Raises LocaldError where there is none: the file was damaged."""
     _, begin, rest = pem.partition(b"-----BEGIN CERTIFICATE-----")
     body, end, _ = rest.partition(b"-----END CERTIFICATE-----")
-    if not begin or not end:
-        raise ValueError("no certificate")
-    return base64.b64decode(b"".join(body.split()), validate=True)
+    try:
+        content = base64.b64decode(b"".join(body.split()), validate=True)
+    except ValueError:
+        content = b""
+    if not begin or not end or not content:
+        raise LocaldError("the root's certificate is damaged", "sudo locald-setup")
+    return content
 
 
 def is_ours(certificate: bytes) -> bool:
     """Whether this certificate, in DER, is a root that locald made.  Stores have hundreds: the first look is cheap."""
-    return PREFIX.encode() in certificate and _subject(certificate) is not None
+    return PREFIX.encode() in certificate and _common_name(certificate) is not None
+
+
+def is_name_of_ours(distinguished: bytes) -> bool:
+    """Whether this distinguished name, in DER, is that of one of our roots."""
+    try:
+        ((_, content),) = values(distinguished)
+        return _name_in(content) is not None
+    except ValueError:
+        return False
 
 
 def name(certificate: bytes) -> str:
     """The common name of a root of ours, in DER; stores that want a name for it get this one.  Raises ValueError."""
-    found = _subject(certificate)
+    found = _common_name(certificate)
     if found is None:
         raise ValueError("not a root of locald's")
     return found
 
 
-def is_name_of_ours(distinguished: bytes) -> bool:
-    """Whether this distinguished name, in DER, is one of our roots."""
-    return OURS in distinguished and PREFIX.encode() in distinguished
-
-
-def _subject(certificate: bytes) -> str | None:
-    """Its common name, if the subject is one of ours."""
-    from cryptography import x509  # noqa: PLC0415
-    from cryptography.x509.oid import NameOID  # noqa: PLC0415
-
+def _common_name(certificate: bytes) -> str | None:
     try:
-        subject = x509.load_der_x509_certificate(certificate).subject
-        (common,) = subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-        (organization,) = subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
+        return _name_in(subject(certificate))
     except ValueError:  # of others there may be anything in a store
         return None
-    ours = organization.value == "locald" and str(common.value).startswith(PREFIX)
-    return str(common.value) if ours else None
+
+
+def _name_in(names: bytes) -> str | None:
+    """The common name among these relative distinguished names, if they are of one of ours.  Raises ValueError."""
+    found: dict[bytes, list[str]] = {COMMON_NAME: [], ORGANIZATION: []}
+    for _, together in values(names):
+        for _, attribute in values(together):
+            (_, kind), (_, value) = values(attribute)
+            if kind in found:
+                found[kind].append(value.decode())
+    ours = found[ORGANIZATION] == ["locald"] and len(found[COMMON_NAME]) == 1
+    return found[COMMON_NAME][0] if ours and found[COMMON_NAME][0].startswith(PREFIX) else None

@@ -10,9 +10,11 @@ from __future__ import annotations
 import hashlib
 import re
 
+from locald.tls.der import subject, values
+
 __all__ = ["subject_hash"]
 
-SEQUENCE, SET, VERSION, UTF8 = 0x30, 0x31, 0xA0, 0x0C
+SEQUENCE, SET, UTF8 = 0x30, 0x31, 0x0C
 TEXT = {  # X.680 section 8.4: tags; the encodings are those that OpenSSL takes them for
     UTF8: "utf-8", 0x13: "latin-1", 0x14: "latin-1", 0x16: "latin-1", 0x1C: "utf-32-be", 0x1E: "utf-16-be",
 }  # fmt: skip
@@ -21,45 +23,21 @@ SPACES = re.compile(rb"[ \t\n\v\f\r]+")
 
 def subject_hash(certificate: bytes) -> str:
     """Eight digits, for a certificate in DER.  Raises ValueError where it is none."""
-    ((_, whole),) = _values(certificate)
-    (_, signed), *_ = _values(whole)
-    fields = _values(signed)
-    # RFC 5280 section 4.1: version, if it is there, serial number, algorithm, issuer, validity, subject.
-    _, subject = fields[5 if fields[0][0] == VERSION else 4]
-    canonical = b"".join(_canonical_set(content) for _, content in _values(subject))
+    canonical = b"".join(_canonical_set(content) for _, content in values(subject(certificate)))
     return hashlib.sha1(canonical, usedforsecurity=False).digest()[3::-1].hex()
 
 
 def _canonical_set(content: bytes) -> bytes:
-    parts = [_canonical_attribute(attribute) for _, attribute in _values(content)]
+    parts = [_canonical_attribute(attribute) for _, attribute in values(content)]
     return _encode(SET, b"".join(sorted(parts)))  # X.690 section 11.6
 
 
 def _canonical_attribute(content: bytes) -> bytes:
-    (oid_tag, oid), (tag, value) = _values(content)
+    (oid_tag, oid), (tag, value) = values(content)
     if tag in TEXT:
         text = value.decode(TEXT[tag]).encode()
         tag, value = UTF8, SPACES.sub(b" ", text).strip().lower()  # of bytes: only ASCII has another case
     return _encode(SEQUENCE, _encode(oid_tag, oid) + _encode(tag, value))
-
-
-def _values(data: bytes) -> list[tuple[int, bytes]]:
-    """Tag and content of each value, one after the other (X.690 section 8.1)."""
-    found, at = [], 0
-    while at < len(data):
-        if len(data) < at + 2:
-            raise ValueError("it ends within a value")
-        tag, length = data[at], data[at + 1]
-        at += 2
-        if length >= 0x80:
-            more = length & 0x7F
-            length = int.from_bytes(data[at : at + more])
-            at += more
-        if len(data) < at + length:
-            raise ValueError("it ends within a value")
-        found.append((tag, data[at : at + length]))
-        at += length
-    return found
 
 
 def _encode(tag: int, content: bytes) -> bytes:

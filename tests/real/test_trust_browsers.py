@@ -5,8 +5,6 @@ Each port has one chain, so no connection and no session of an earlier try can a
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,7 +13,7 @@ import firefox
 import forgery
 import programs
 import pytest
-from authorities import make_authority
+from authorities import give_authority
 from chromium import Page
 from cryptography.hazmat.primitives.serialization import Encoding
 from firefox import Tab
@@ -39,16 +37,6 @@ def carol(make_user: Callable[[int], User]) -> User:
 def server(tmp_path: Path) -> Iterator[TlsServer]:
     with serving(tmp_path) as server:
         yield server
-
-
-def authority_of(user: User) -> Authority:
-    """A new one, in the place of the user's old one."""
-    folder = user.home / ".local/state/locald/ca"
-    shutil.rmtree(folder, ignore_errors=True)
-    authority = make_authority(folder)
-    for path in (user.home / ".local", *(user.home / ".local").rglob("*")):
-        os.chown(path, user.uid, user.uid)
-    return authority
 
 
 def trust(user: User, *options: str) -> str:
@@ -89,7 +77,7 @@ def refusal(tab: Tab, url: str) -> str:
 
 
 def test_firefox(carol: User, server: TlsServer) -> None:
-    mine = authority_of(carol)
+    mine = give_authority(carol)
     profile = firefox.make_profile(carol, "one", **{"network.dns.forceResolve": "127.0.0.1"})
     assert not list(profile.glob("*.db"))
     assert f"firefox:{profile.name}" in trust(carol)  # before its first start: Firefox takes our database
@@ -101,7 +89,7 @@ def test_firefox(carol: User, server: TlsServer) -> None:
         for host in ("example.com", "evillocalhost"):
             chain = forgery.leaf(thief(mine), host)
             assert refusal(tab, url(server, chain, host)) == "SEC_ERROR_CERT_NOT_IN_NAME_SPACE"
-        old, new = mine, authority_of(carol)
+        old, new = mine, give_authority(carol)
         trust(carol)  # and all from here on it notices while it runs
         assert in_store(carol, profile) == {root_name(new): "C,,"}
         tab.open(url(server, good(new)))
@@ -115,7 +103,7 @@ def test_firefox(carol: User, server: TlsServer) -> None:
 
 
 def test_firefox_with_a_database_of_its_own(carol: User, server: TlsServer) -> None:
-    mine = authority_of(carol)
+    mine = give_authority(carol)
     profile = firefox.make_profile(carol, "one")
     with firefox.browse(carol, "one") as tab:
         assert list(profile.glob("cert9.db"))
@@ -125,7 +113,7 @@ def test_firefox_with_a_database_of_its_own(carol: User, server: TlsServer) -> N
 
 
 def test_chromium_before_its_first_start(carol: User, server: TlsServer) -> None:
-    mine = authority_of(carol)
+    mine = give_authority(carol)
     other, their_root = forgery.unbound()
     trust(carol)
     store = carol.home / ".local/share/pki/nssdb"
@@ -149,7 +137,7 @@ def test_chromium_before_its_first_start(carol: User, server: TlsServer) -> None
 
 def test_chromium_with_the_database_that_hides_the_other(carol: User, server: TlsServer) -> None:
     """Chromium takes ~/.pki/nssdb where it is there; its own first start makes the other one."""
-    mine = authority_of(carol)
+    mine = give_authority(carol)
     with chromium.browse(carol) as page:
         assert not_opened(page, url(server, good(mine))) == INVALID
     hiding, hidden = carol.home / ".pki/nssdb", carol.home / ".local/share/pki/nssdb"

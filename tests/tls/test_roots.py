@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from locald.errors import LocaldError
 from locald.tls import roots
 
 
@@ -61,5 +64,24 @@ def test_damaged_bytes_are_not(tmp_path: Path) -> None:
     "text", [b"", b"-----BEGIN CERTIFICATE-----", b"-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----"]
 )
 def test_no_certificate_is_an_error(text: bytes) -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(LocaldError, match="damaged") as caught:
         roots.der(text)
+    assert caught.value.hint == "sudo locald-setup"
+
+
+def test_a_distinguished_name_is_ours_or_not(tmp_path: Path) -> None:
+    authority = make_authority(tmp_path)
+    assert roots.is_name_of_ours(authority.root.subject.public_bytes())
+    assert not roots.is_name_of_ours(authority.certificate.subject.public_bytes())
+    assert not roots.is_name_of_ours(authority.root.subject.public_bytes()[:-1])
+    assert not roots.is_name_of_ours(b"")
+
+
+def test_to_know_them_imports_no_cryptography(tmp_path: Path) -> None:
+    make_authority(tmp_path)
+    code = (
+        "import sys, pathlib\nfrom locald.tls import roots\n"
+        "print(roots.is_ours(roots.der(pathlib.Path(sys.argv[1]).read_bytes())), 'cryptography' in sys.modules)"
+    )
+    done = subprocess.check_output([sys.executable, "-P", "-c", code, tmp_path / "root.pem"], text=True)
+    assert done == "True False\n"
