@@ -6,6 +6,8 @@ Neither side is read while the other does not take more, so what waits in memory
 bodies.
 """
 
+from functools import partial
+
 from locald.proxy import headers, pages
 from locald.proxy.pool import DialError
 from locald.proxy.routes import rewritten
@@ -41,6 +43,7 @@ cdef class Origin:
         cdef Record record = Record.__new__(Record)
         record.began = now()
         record.method, record.host, record.target = request.method, request.host, request.target
+        record.secure = self.hop.secure
         self._find(request)
         if self.line is not None:
             record.app = self.line.name
@@ -51,11 +54,14 @@ cdef class Origin:
         if request.method == b"CONNECT" or request.method == b"TRACE":
             return pages.not_allowed()
         if self.route is None:
-            return pages.not_found(request.host, self.routes, self.proxy.port)
+            return pages.not_found(request.host, self.routes, partial(self.proxy.url, secure=self.hop.secure))
         if is_last_hop(request):
             return pages.last_hop()
         if count_loops(request) >= self._loops_max:
             return pages.loop(self.route)
+        # No browser follows where a WebSocket's handshake is sent elsewhere (RFC 6455 section 4.1), nor does "*" lead.
+        if self._moved and request.target.startswith(b"/") and not is_websocket(request):
+            return pages.moved(request.host, request.target, self.proxy.https_port)
         self.line.requests += 1
         return None
 
@@ -73,6 +79,7 @@ cdef class Origin:
             return
         self.route = self.routes.find(request.host, request.target)
         self.line = self.pool.line(self.route) if self.route is not None else None
+        self._moved = not self.hop.secure and self.route is not None and self.proxy.moves(self.route, request.host)
         self._host = request.host if self.routes.has_whole(request.host) else None
         self._changes = self.routes.changes
 

@@ -165,8 +165,9 @@ def make_user() -> Iterator[Callable[[int], User]]:
         users.append(User(uid, home))
         return users[-1]
 
-    # Below /etc, which is in memory here and open to everybody, where the folder of pytest is closed.
-    homes = Path("/etc/locald-test-homes")
+    # Below /etc, which is in memory here and open to everybody, where the folder of pytest is closed.  Another run of the
+    # tests at the same time has the same users, and its processes are known by their home: each run has its own.
+    homes = Path(f"/etc/locald-test-homes-{os.getpid()}")
     homes.mkdir(mode=0o755)
     yield make
     for user in users:
