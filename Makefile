@@ -49,7 +49,7 @@ corpus: $(VENV)/test ## the corpus of bad requests through nginx and HAProxy too
 endurance: $(VENV)/test ## 10 GB bodies both ways through the proxy, whose memory must stay where it was (some minutes)
 	@sh tests/inside.sh env LOCALD_ENDURANCE_GB=10 $(CURDIR)/$(PY) -P -m pytest -q -s tests/proxy/test_endurance.py
 
-bench: $(VENV)/bench ## measure beside the peers that are installed (ARGS=proxy: only that part)
+bench: $(VENV)/bench ## measure beside the peers that are installed (ARGS="proxy https": only those parts)
 	sh bench/run.sh $(ARGS)
 
 clean: ## remove what was built

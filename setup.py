@@ -91,6 +91,7 @@ EXTENSIONS = [
             "pool",
             "exchange",
             "connection",
+            "secure",
             *HTTP2,
         )
     ),

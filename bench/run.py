@@ -22,10 +22,12 @@ RESULTS = ROOT / "bench/results/latest.md"
 
 sys.path.insert(0, str(ROOT / "csrc"))
 sys.path.insert(0, str(ROOT / "bench"))
+sys.path.insert(0, str(ROOT / "tests/lib"))
 import build_shim  # noqa: E402
 import readme  # noqa: E402
 import routes  # noqa: E402
 from proxy.measure import measure as proxies  # noqa: E402
+from proxy.secure import measure as secure  # noqa: E402
 from table import Table, sections  # noqa: E402
 from user import INSTALLED, UID, as_user  # noqa: E402
 
@@ -147,6 +149,7 @@ PARTS: dict[str, Callable[[Path], list[Table]]] = {
     "descriptors": lambda folder: ratios("One descriptor sent and received (median)", descriptors()),
     "start": lambda folder: ratios("Start-up (median)", starts()),
     "proxy": proxies,
+    "https": secure,
     "routes": lambda folder: ratios("Looking up a route (median)", routes.measure()),
 }
 

@@ -1,4 +1,4 @@
-"""The user's own files: closed to others whatever the umask, written whole or not at all."""
+"""The user's own files: closed to others whatever the umask, written whole or not at all, and whether they changed."""
 
 from __future__ import annotations
 
@@ -7,10 +7,19 @@ from pathlib import Path
 
 from locald.errors import LocaldError
 
-__all__ = ["make_private", "write"]
+__all__ = ["look", "make_private", "write"]
 
 OURS = 0o600
 NEW = ".new"
+
+
+def look(path: Path) -> tuple[int, ...]:
+    """What is another when the file is, or who may read it; () for none."""
+    try:
+        seen = path.stat()
+    except OSError:
+        return ()
+    return seen.st_dev, seen.st_ino, seen.st_mode, seen.st_uid, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns
 
 
 def write(path: Path, data: bytes) -> None:

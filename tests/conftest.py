@@ -12,7 +12,13 @@ import pure
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PRIVILEGED = ("tests/root/", "tests/e2e/", "tests/real/test_browser.py", "tests/real/test_vite.py")
+PRIVILEGED = (
+    "tests/root/",
+    "tests/e2e/",
+    "tests/real/test_browser.py",
+    "tests/real/test_trust",
+    "tests/real/test_vite.py",
+)
 
 
 def pytest_configure() -> None:

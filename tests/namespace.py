@@ -2,9 +2,10 @@
 
     python tests/namespace.py COMMAND...      needs root; unshare(1) makes the namespaces
 
-Inside: loopback is up and port 80 is free; what is written below /etc and /usr/local goes to memory and is
-gone afterwards; /usr/local/libexec and /etc/locald are empty; and the interpreter and this checkout can be
-reached by every user, though a folder above them may be closed (a checkout or a Python in root's home).
+Inside: loopback is up and port 80 is free; what is written below /etc, /usr/local and /var/lib (where dpkg is told to
+bring Java's trust store up to date) goes to memory and is gone afterwards; /usr/local/libexec and /etc/locald are
+empty; and the interpreter and this checkout can be reached by every user, though a folder above them may be closed (a
+checkout or a Python in root's home).
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def main(command: list[str]) -> None:
         os.execvp("unshare", ["unshare", "-mn", sys.executable, __file__, *command])
     os.environ[MARK] = "1"
     raise_loopback()
-    for folder in ("/etc", "/usr/local"):
+    for folder in ("/etc", "/usr/local", "/var/lib"):
         cover(Path(folder))
     for folder in ("/usr/local/libexec", "/etc/locald"):
         Path(folder).mkdir(mode=0o755, exist_ok=True)

@@ -5,6 +5,7 @@ load.c        one load on a proxy: turns one after the other, or at a steady rat
 candidates.py how each proxy is configured and started
 loads.py      what is asked of them
 measure.py    the rounds: CPU time and memory
+secure.py     the same for HTTPS
 report.py     the tables that come of them
 
 CPU time is what the kernel has counted for a proxy's processes (schedstat), over a fixed number of turns.  The proxies

@@ -1,7 +1,8 @@
 /* app PORT PATH: the app behind every proxy of the bench, on a port (127.0.0.1 and ::1, as apps do) and on a Unix socket.
  *
- * It is in C so that it is never what a proxy waits for.  GET / answers 13 bytes, GET /body a GiB of zeros; the body of
- * any other request is counted and answered; a WebSocket gets each small message back. */
+ * It is in C so that it is never what a proxy waits for.  GET / answers 13 bytes, GET /body a GiB of zeros, GET /page a
+ * page of 2,000 modules as a development server gives it; the body of any other request is counted and answered; a
+ * WebSocket gets each small message back. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -23,6 +24,9 @@
 #define HELLO "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 13\r\n\r\nHello, world\n"
 #define BODY "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: 1073741824\r\n\r\n"
 #define REFUSED "HTTP/1.1 501 Not Implemented\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+#define MODULES 2000 /* tests/real/apps/vite has as many */
+#define PAGE "<!doctype html><title>modules</title><script type=\"module\" src=\"/page/all.js\"></script>"
 
 /* What the bytes of a connection are now. */
 enum mode { LISTENER, HEAD, UPLOAD, DOWNLOAD, ECHO };
@@ -117,6 +121,32 @@ static int echo(struct peer *peer)
     return size && send(peer->fd, out, size, MSG_NOSIGNAL) != (ssize_t)size ? -1 : 0;
 }
 
+/* A small answer of text, never kept by the browser. */
+static int answer_text(struct peer *peer, const char *type, const char *text)
+{
+    static char whole[1 << 17];
+    snprintf(whole, sizeof whole,
+             "HTTP/1.1 200 OK\r\nContent-Type: %s\r\nCache-Control: no-store\r\nContent-Length: %zu\r\n\r\n%s", type,
+             strlen(text), text);
+    return answer(peer, whole);
+}
+
+/* /page itself, the module that imports all the others, or one of those: a line of work and some comment. */
+static int answer_page(struct peer *peer, const char *path)
+{
+    static char all[MODULES * 24];
+    char module[1024];
+    if (*path == ' ')
+        return answer_text(peer, "text/html", PAGE);
+    if (!strncmp(path, "/all.js ", 8)) {
+        for (size_t i = 0, at = 0; i < MODULES; i++)
+            at += (size_t)snprintf(all + at, sizeof all - at, "import './%zu.js'\n", i);
+        return answer_text(peer, "text/javascript", all);
+    }
+    snprintf(module, sizeof module, "globalThis.loaded = (globalThis.loaded ?? 0) + 1 // %0500d\n", atoi(path + 1));
+    return answer_text(peer, "text/javascript", module);
+}
+
 /* A request's head is complete: it begins the buffer, and ends at ``rest``. */
 static int begin(struct peer *peer, char *rest)
 {
@@ -141,6 +171,8 @@ static int begin(struct peer *peer, char *rest)
         peer->mode = DOWNLOAD;
         return give(peer);
     }
+    if (!strncmp(peer->bytes, "GET /page", 9))
+        return answer_page(peer, peer->bytes + 9);
     if (get)
         return answer(peer, HELLO);
     if (!length) /* a proxy that made it chunked: not what is compared here */

@@ -24,8 +24,7 @@ NS = {"us": 1e3, "ms": 1e6}
 def measure(folder: Path) -> list[Table]:
     if not {0, 1} <= os.sched_getaffinity(0):
         raise SystemExit("the bench of the proxy needs CPU 0 for the proxies and CPU 1 for the load")
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # a thousand WebSockets are two thousand of a proxy's
+    raise_descriptors()
     loads.compile_all(folder)
     with loads.app(folder) as app, contextlib.ExitStack() as stack:
         found = [candidate for make in ALL.values() if (candidate := make(folder, app))]
@@ -38,6 +37,12 @@ def measure(folder: Path) -> list[Table]:
         with loads.opened(STEADY, loads.APP, folder) as asking:
             alone = asking.begin()
     return report.tables(rig.samples, found, alone, ROUNDS)
+
+
+def raise_descriptors() -> None:
+    """A thousand WebSockets are two thousand of a proxy's, which inherits the limit."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 class Rig:

@@ -13,8 +13,20 @@ from proxy.loads import STEADY, Times
 BASE = "nginx"  # whose CPU time is 1
 
 
-class Row(Enum):
-    """A line of the table: its name, and the unit of its numbers."""
+class Line(Enum):
+    """A line of a table: its name, and the unit of its numbers."""
+
+    def __init__(self, words: str, unit: str) -> None:
+        self.words = words
+        self.unit = unit
+
+    @property
+    def is_cpu(self) -> bool:
+        return self.words.startswith("CPU")
+
+
+class Row(Line):
+    """Of plain HTTP."""
 
     GET = "CPU of a GET, 12 browser headers", "us"
     UNIX = "CPU of a GET, the app on a Unix socket", "us"
@@ -28,17 +40,24 @@ class Row(Enum):
     TUNNELS = "memory, 1,000 idle WebSockets", "MB"
     AFTER = "memory, after all of this", "MB"
 
-    def __init__(self, words: str, unit: str) -> None:
-        self.words = words
-        self.unit = unit
 
-    @property
-    def is_cpu(self) -> bool:
-        return self.words.startswith("CPU")
+class Secure(Line):
+    """Of HTTPS."""
+
+    GET = "CPU of a GET, HTTP/1.1 over TLS", "us"
+    H2 = "CPU of a GET, HTTP/2", "us"
+    BODY = "CPU of 1 GiB from the app, HTTP/1.1 over TLS", "ms"
+    BODY_H2 = "CPU of 1 GiB from the app, HTTP/2", "ms"
+    HANDSHAKE = "CPU of a connection: handshake, GET, end", "us"
+    NEW = "first handshake for a new name", "ms"
+    IDLE = "memory of an idle TLS connection", "KB"
+    PAGE = "page of 2,000 modules in Chromium, HTTP/2", "ms"
+    PAGE_PLAIN = "the same over plain HTTP/1.1", "ms"
 
 
 # What the proxy is to cost at most: the row, whose share of it, and how much.
-TARGETS = [
+Target = tuple[Line, str | None, float]
+TARGETS: list[Target] = [
     (Row.GET, "nginx", 1.0),
     (Row.UNIX, "nginx", 1.0),
     (Row.DOWNLOAD, "HAProxy", 1.0),
@@ -47,35 +66,65 @@ TARGETS = [
     (Row.GET, "portless", 0.2),
     (Row.MEMORY, None, 40.0),
 ]
+SECURE_TARGETS: list[Target] = [
+    (Secure.GET, "nginx", 1.0),
+    (Secure.H2, "nginx", 2 / 3),
+    (Secure.H2, "HAProxy", 1.2),
+    (Secure.NEW, None, 5.0),
+]
 
-Key = tuple[Row, str]  # and the name of a candidate
+Key = tuple[Line, str]  # and the name of a candidate
 Samples = dict[Key, list[float]]  # one of each round
 Medians = dict[Key, float]
 
 
 def tables(samples: Samples, found: list[Candidate], alone: Times, rounds: int) -> list[Table]:
-    medians = {key: statistics.median(values) for key, values in samples.items()}
-    noise = max(medians[key] / min(values) for key, values in samples.items() if key[0].is_cpu)
+    """The proxy's; ``alone``: the app without one."""
+    last = f"The app alone, without a proxy: p50 {alone.p50 / 1e3:.2f} ms, p99 {alone.p99 / 1e3:.2f} ms."
+    medians = medians_of(samples)
+    return [
+        Table(
+            "The proxy beside its peers", ["", *ALL], lines(Row, medians, found), notes(samples, found, rounds, last)
+        ),
+        Table("Targets of the proxy", ["", "measured", "at most", ""], [aim(medians, *each) for each in TARGETS]),
+    ]
+
+
+def secure_tables(samples: Samples, found: list[Candidate], rounds: int, last: str) -> list[Table]:
+    """Those of HTTPS."""
+    medians = medians_of(samples)
+    return [
+        Table("HTTPS beside its peers", ["", *ALL], lines(Secure, medians, found), notes(samples, found, rounds, last)),
+        Table("Targets of HTTPS", ["", "measured", "at most", ""], [aim(medians, *each) for each in SECURE_TARGETS]),
+    ]
+
+
+def medians_of(samples: Samples) -> Medians:
+    return {key: statistics.median(values) for key, values in samples.items()}
+
+
+def lines(rows: type[Line], medians: Medians, found: list[Candidate]) -> list[list[str]]:
     names = {candidate.name for candidate in found}
-    lines = [
+    return [
         [f"{row.words} ({row.unit})", *(cell(medians, row, name) if name in names else "not installed" for name in ALL)]
-        for row in Row
+        for row in rows
         if row.unit
     ]
-    notes = [
+
+
+def notes(samples: Samples, found: list[Candidate], rounds: int, last: str) -> str:
+    medians = medians_of(samples)
+    noise = max(medians[key] / min(values) for key, values in samples.items() if key[0].is_cpu)
+    said = [
         ", ".join(f"{candidate.name} {candidate.version}" for candidate in found) + ".",
         f"Medians of {rounds} rounds, of which the best was at most {(noise - 1) * 100:.0f} % better; in parentheses the"
         f" ratio to {BASE}.",
-        f"The app alone, without a proxy: p50 {alone.p50 / 1e3:.2f} ms, p99 {alone.p99 / 1e3:.2f} ms.",
+        last,
     ]
-    aims = [aim(medians, *target) for target in TARGETS]
-    return [
-        Table("The proxy beside its peers", ["", *ALL], lines, "\n".join(notes)),
-        Table("Targets of the proxy", ["", "measured", "at most", ""], aims),
-    ]
+    return "\n".join(said)
 
 
-def cell(medians: Medians, row: Row, name: str) -> str:
+def cell(medians: Medians, row: Line, name: str) -> str:
     value = medians.get((row, name))
     if value is None:
         return "-"
@@ -87,7 +136,7 @@ def cell(medians: Medians, row: Row, name: str) -> str:
     return f"{value:,.1f}" + (f" ({value / base:.2f})" if row.is_cpu and base else "")
 
 
-def aim(medians: Medians, row: Row, peer: str | None, limit: float) -> list[str]:
+def aim(medians: Medians, row: Line, peer: str | None, limit: float) -> list[str]:
     """A line that says whether a target is met; without its peer that is not known."""
     words = row.words if peer is None else f"{row.words}, of {peer}'s"
     shown = f"{limit:g} {row.unit}" if peer is None else f"{limit:.2f}"

@@ -64,7 +64,10 @@ cdef class Client(Asker):
         self.use(transport)
         self.transport.set_write_buffer_limits(high=self._write_high)
         peer = transport.get_extra_info("peername") or ("unknown",)
-        self.origin.hop = Hop(str(peer[0]), "http", self.proxy.port)
+        if transport.get_extra_info("ssl_object") is None:
+            self.origin.hop = Hop(str(peer[0]), "http", self.proxy.port)
+        else:
+            self.origin.hop = Hop(str(peer[0]), "https", self.proxy.https_port)
         self.deadline = now() + self._head_s
         self.proxy.clients.add(self)
 
@@ -216,9 +219,8 @@ cdef class Client(Asker):
 
     def expire(self):
         """The deadline has passed."""
-        cdef Py_ssize_t unsent = self.transport.get_write_buffer_size()
         if self.transport.is_closing():
-            if unsent == self._unsent:
+            if self.transport.get_write_buffer_size() == self._unsent:
                 self.transport.abort()  # it takes nothing of what we still have for it
                 return
         elif self.mode == HTTP and self.exchange is None and self.reader.started() and not self._blocked:
@@ -226,7 +228,7 @@ cdef class Client(Asker):
             self._answer(page, None, True, Record.__new__(Record))
         else:
             self._close()
-        self._unsent = unsent
+        self._unsent = self.transport.get_write_buffer_size()
         self.deadline = now() + (<double> self.limits.linger_s if self.mode == LINGER else self._idle_s)
 
     def drain(self):

@@ -7,14 +7,19 @@ stay in the kernel's backlog until there is a place.
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import heapq
 import logging
 import resource
 import socket
+import ssl
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
+from locald.proxy.alpn import SPEAKERS
+from locald.proxy.secure import Secure
 from locald.proxy.stream import Stream
 
 if TYPE_CHECKING:
@@ -22,15 +27,34 @@ if TYPE_CHECKING:
     from locald.proxy.connection_http2 import H2Client
     from locald.proxy.server import Proxy
 
-    Guest: TypeAlias = Client | H2Client
+    Visitor: TypeAlias = Client | H2Client | Secure
 
-__all__ = ["Door", "affordable"]
+__all__ = ["Door", "Handshakes", "affordable"]
 
 BACKLOG = 4096  # who waits outside; the kernel may allow fewer (net.core.somaxconn)
 MOST = 10_000  # clients, where the descriptors suffice: idle, they take some 40 MB (tests/proxy/test_crowds.py)
 RESERVE = 128  # descriptors for all that is no client: listeners, kept upstream connections, control sockets, logs
 LEAVING = 32  # at most so many are asked to leave at once, as by nginx; to look at all takes a millisecond or two
 EXHAUSTED = frozenset([errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM])
+
+
+class Handshakes(Protocol):
+    """What makes a listener one of TLS.  ``context`` is for the next client; there is none before prepare() is done."""
+
+    is_ready: bool
+
+    @property
+    def context(self) -> ssl.SSLContext: ...
+
+    async def prepare(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Entrance:
+    """A listener's: who comes in there, and what has to be ready before."""
+
+    welcome: Callable[[Proxy], Visitor]
+    tls: Handshakes | None = None
 
 
 def affordable() -> int:
@@ -52,23 +76,33 @@ class Door:
             )
         self._proxy = proxy
         self._log = logger
-        self._listeners: dict[socket.socket, Callable[[Proxy], Guest]] = {}  # and who comes in there
-        self._inside: dict[Guest, float] = {}  # and since when
-        self._leaving: set[Guest] = set()  # they have been asked to
+        self._listeners: dict[socket.socket, Entrance] = {}
+        self._preparing: dict[socket.socket, asyncio.Task[None]] = {}
+        self._inside: dict[Visitor, float] = {}  # and since when
+        self._leaving: set[Visitor] = set()  # they have been asked to
         self.is_open = True
         self._told = False
 
-    def listen(self, listener: socket.socket, welcome: Callable[[Proxy], Guest]) -> None:
+    def listen(self, listener: socket.socket, welcome: Callable[[Proxy], Visitor]) -> None:
         """Accept there; the socket is ours from now on.  ``welcome`` makes the protocol of who comes in."""
+        self._add(listener, Entrance(welcome))
+
+    def listen_tls(self, listener: socket.socket, tls: Handshakes) -> None:
+        """The same, where it is HTTPS that comes in."""
+        self._add(listener, Entrance(lambda proxy: Secure(proxy, tls.context, SPEAKERS), tls))
+
+    def _add(self, listener: socket.socket, entrance: Entrance) -> None:
         listener.setblocking(False)
         listener.listen(BACKLOG)
-        self._listeners[listener] = welcome
+        self._listeners[listener] = entrance
         if self.is_open:
-            self._proxy.loop.add_reader(listener, self._knock, listener)
+            self._watch(listener)
 
     def close(self) -> None:
         """Nobody else comes in."""
         self.shut()
+        for task in self._preparing.values():
+            task.cancel()
         for listener in self._listeners:
             listener.close()
         self._listeners.clear()
@@ -84,9 +118,14 @@ class Door:
         if not self.is_open and self._listeners and len(self._inside) < self.most:
             self.is_open = True
             for listener in self._listeners:
-                self._proxy.loop.add_reader(listener, self._knock, listener)
+                self._watch(listener)
 
-    def left(self, client: Guest) -> None:
+    def replace(self, visitor: Visitor, client: Visitor) -> None:
+        """A handshake is done: it is the client who is inside now."""
+        self._inside[client] = self._inside.pop(visitor)
+        self._leaving.discard(visitor)
+
+    def left(self, client: Visitor) -> None:
         self._inside.pop(client, None)
         self._leaving.discard(client)
         self.open()
@@ -100,8 +139,18 @@ class Door:
         elif self._listeners:
             self._make_room()
 
+    def _watch(self, listener: socket.socket) -> None:
+        if listener not in self._preparing:
+            self._proxy.loop.add_reader(listener, self._knock, listener)
+
     def _knock(self, listener: socket.socket) -> None:
         """A client has come."""
+        entrance = self._listeners[listener]
+        tls = entrance.tls
+        if tls is not None and not tls.is_ready:
+            self._proxy.loop.remove_reader(listener)
+            self._preparing[listener] = self._proxy.loop.create_task(self._prepare(listener, tls))
+            return
         if len(self._inside) >= self.most:
             self.shut()
             self._make_room()
@@ -115,9 +164,16 @@ class Door:
                 self._make_room()
             return  # or it has gone again
         sock.setblocking(False)
-        client = self._listeners[listener](self._proxy)
+        client = entrance.welcome(self._proxy)
         self._inside[client] = self._proxy.now()
         Stream(self._proxy.poller, sock, client)
+
+    async def _prepare(self, listener: socket.socket, tls: Handshakes) -> None:
+        """The first client of TLS waits outside until it can be served."""
+        await tls.prepare()
+        del self._preparing[listener]
+        if self.is_open:
+            self._watch(listener)
 
     def _tell(self, error: OSError) -> None:
         if not self._told:  # each client who leaves leads to another try
@@ -134,7 +190,7 @@ class Door:
             client.drain()
             client.deadline = self._proxy.now() + self._proxy.limits.linger_s
 
-    def _idlest(self) -> list[Guest]:
+    def _idlest(self) -> list[Visitor]:
         """Those who have been without a request the longest.
 
         Not who has just come: its first request may be on its way, and closing would be a reset.
@@ -151,7 +207,7 @@ class Door:
         return [client for _, client in heapq.nsmallest(count, idle, key=lambda pair: pair[0])]
 
 
-def is_idle(client: Guest) -> bool:
+def is_idle(client: Visitor) -> bool:
     """Nothing is under way, and what was said has been sent."""
     return (
         client.deadline > 0

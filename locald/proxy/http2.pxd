@@ -27,6 +27,8 @@ cdef class Strand:
     cdef public object owner
     cdef readonly Py_ssize_t queued
     cdef readonly bint ended, full, gone
+    cdef readonly bint was_reset  # by the other side
+    cdef readonly bint too_large  # the head that came on it
     cdef readonly bytes protocol
     cdef list _pieces, _trailers
     cdef Py_ssize_t _first  # of the pieces that is not all sent
@@ -82,6 +84,7 @@ cdef class Session:
     cpdef object answer_list(self, Strand strand, list fields, bint interim, bint ends)
     cdef Strand ask(self, const nghttp2_nv *fields, size_t count, bint ends, bint is_head, object owner)
     cpdef Strand ask_list(self, list fields, bint ends, object owner)
+    cdef uint32_t strands_max(self)
     cpdef object send(self, Strand strand, bytes data)
     cpdef object finish(self, Strand strand, list trailers)
     cpdef object stop(self, Strand strand)

@@ -270,6 +270,10 @@ cdef class Session:
         is_head = (b":method", b"HEAD") in fields
         return self.ask(vector, put_list(fields, vector), ends, is_head, owner)
 
+    cdef uint32_t strands_max(self):
+        """How many requests the other side takes at a time, once it has said so."""
+        return nghttp2_session_get_remote_settings(self._session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS)
+
     cpdef object send(self, Strand strand, bytes data):
         """Queue a part of a body."""
         cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
@@ -423,6 +427,7 @@ cdef class Session:
         if strand is None or strand._is_deaf:
             return
         if self._status:
+            strand.too_large = True
             self.reset(strand, NGHTTP2_PROTOCOL_ERROR)
         elif self.server or strand._is_final:
             self._trailers_done(strand)
@@ -818,6 +823,7 @@ cdef int on_data(
 cdef int on_frame(nghttp2_session *_, const nghttp2_frame *frame, void *data) noexcept:
     cdef Session me = <Session> data
     cdef bint ends = frame.hd.flags & NGHTTP2_FLAG_END_STREAM
+    cdef void *found
     try:
         if frame.hd.type == NGHTTP2_HEADERS:
             me._head_done(frame.hd.stream_id, ends, frame.headers.cat == NGHTTP2_HCAT_REQUEST)
@@ -829,6 +835,10 @@ cdef int on_frame(nghttp2_session *_, const nghttp2_frame *frame, void *data) no
         elif frame.hd.type == NGHTTP2_PRIORITY_UPDATE:
             if (<nghttp2_ext_priority_update *> frame.ext.payload).stream_id == 0:
                 return NGHTTP2_ERR_CALLBACK_FAILURE  # the same (RFC 9218 section 7.1)
+        elif frame.hd.type == NGHTTP2_RST_STREAM:
+            found = nghttp2_session_get_stream_user_data(me._session, frame.hd.stream_id)
+            if found is not NULL:
+                (<Strand> found).was_reset = True
         elif frame.hd.type == NGHTTP2_PING:
             if me._noticed and frame.hd.flags & NGHTTP2_FLAG_ACK:
                 me._say_final()

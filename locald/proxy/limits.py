@@ -15,6 +15,7 @@ class Limits:
     head_bytes: int = 32_768  # of a head, or of trailers: nginx's four buffers of 8 KB; 431, from an app 502
     fields_max: int = 100  # in one of those: Apache's LimitRequestFields, and more than 100 cannot be set
     target_bytes: int = 16_384  # of a request's target: twice what RFC 9112 section 3 recommends; 414
+    handshake_s: float = 10.0  # of TLS, from the connection on: a round trip and some ms of work; nginx waits 60
     head_s: float = 10.0  # to send a head, from its first byte or from the connection; nginx waits 60
     idle_s: float = 75.0  # between requests, or while nothing of the last answer is read: nginx's keepalive_timeout
     linger_s: float = 2.0  # to let a client read our answer before its unread bytes reset it: nginx waits 5

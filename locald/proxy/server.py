@@ -6,19 +6,20 @@ import asyncio
 import logging
 import select
 import socket
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from locald.proxy.access import Log
 from locald.proxy.connection import Client
-from locald.proxy.door import Door
+from locald.proxy.door import Door, Handshakes
 from locald.proxy.features import H2Client
 from locald.proxy.limits import Limits
 from locald.proxy.pool import Pool
-from locald.proxy.routes import Routes
+from locald.proxy.routes import Route, Routes, bare
 from locald.proxy.stream import Poller
 
 if TYPE_CHECKING:
-    from locald.proxy.door import Guest
+    from locald.proxy.door import Visitor
 
 __all__ = ["Proxy"]
 
@@ -26,23 +27,26 @@ EACH_TURN = 64  # deadlines that are acted on before the loop turns: with a page
 
 
 class Proxy:
-    """Serves ``routes`` on the listeners it is given.  ``port`` is the one that URLs show."""
+    """Serves ``routes`` on the listeners it is given.  ``port`` and ``https_port`` are those that URLs show."""
 
     def __init__(
         self,
         routes: Routes,
         *,
         port: int = 80,
+        https_port: int = 443,
         limits: Limits | None = None,
         logger: logging.Logger | None = None,
     ) -> None:
         self.routes = routes
         self.limits = limits or Limits()
         self.port = port
+        self.https_port = https_port
+        self._secures: Callable[[str], bool] | None = None
         self.poller = Poller(asyncio.get_running_loop())
         self.pool = Pool(self.limits, self.poller)
         self.log = Log(self.limits.log_max)
-        self.clients: set[Guest] = set()
+        self.clients: set[Visitor] = set()
         self.loop = asyncio.get_running_loop()
         self._logger = logger or logging.getLogger(__name__)
         self.now = self.pool.now
@@ -55,9 +59,36 @@ class Proxy:
         """How many clients are connected."""
         return len(self.clients)
 
-    async def serve(self, sock: socket.socket, *, http2: bool = False) -> None:
-        """Accept on a listening socket, which is ours from now on.  ``http2``: of clients that speak that at once."""
-        self.door.listen(sock, H2Client if http2 else Client)
+    async def serve(self, sock: socket.socket, tls: Handshakes | None = None, *, http2: bool = False) -> None:
+        """Accept on a listening socket, which is ours from now on.
+
+        With ``tls``, what comes there is HTTPS; with ``http2``, it is HTTP/2 from the first byte on, without TLS.
+        """
+        if tls is not None:
+            self.door.listen_tls(sock, tls)
+        else:
+            self.door.listen(sock, H2Client if http2 else Client)
+
+    def secure(self, secures: Callable[[str], bool] | None) -> None:
+        """From now on, send plain requests to https:// where ``secures(host)`` says that it will do; None: nowhere.
+
+        To be called again when that gives other answers: they are remembered.
+        """
+        self._secures = secures
+        self.routes.touch()
+
+    def moves(self, route: Route, host: bytes) -> bool:
+        """Whether plain requests for the host, which is the route's, are sent to https://."""
+        return self._secures is not None and not route.plain and self._secures(bare(host).decode())
+
+    def url(self, route: Route, secure: bool = False) -> str:
+        """Where the route is, for people.  ``secure``: https:// is known to do."""
+        host = f"{route.name}.localhost"
+        if secure or self.moves(route, host.encode()):
+            scheme, port = "https", "" if self.https_port == 443 else f":{self.https_port}"
+        else:
+            scheme, port = "http", "" if self.port == 80 else f":{self.port}"
+        return f"{scheme}://{host}{port}{route.path.decode() or '/'}"
 
     async def close(self, grace: float = 5.0) -> None:
         """Stop accepting, let open requests finish for ``grace`` seconds, then cut what is left."""
@@ -75,7 +106,12 @@ class Proxy:
         await asyncio.sleep(0)  # aborted transports close their descriptors in the next turn
         self.poller.close()
 
-    def forget(self, client: Guest) -> None:
+    def replace(self, visitor: Visitor, client: Visitor) -> None:
+        """A handshake is done, and the client speaks for itself, at once."""
+        self.door.replace(visitor, client)
+        self.clients.discard(visitor)
+
+    def forget(self, client: Visitor) -> None:
         self.clients.discard(client)
         self.door.left(client)
         if not self.clients:
@@ -100,7 +136,7 @@ class Proxy:
         self.door.tick()
         self._timer = self.loop.call_later(self.limits.sweep_s, self._sweep)
 
-    def _expire(self, late: list[Guest], now: float) -> None:
+    def _expire(self, late: list[Visitor], now: float) -> None:
         """End them, a few in each turn of the loop: ten thousand at once would keep everyone else waiting."""
         for client in late[-EACH_TURN:]:
             if client in self.clients and 0 < client.deadline <= now:  # else it is gone, or at work again

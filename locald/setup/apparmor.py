@@ -5,11 +5,12 @@ Confinement is a second wall.  Where it cannot be had the helper is installed al
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from importlib import resources
 from pathlib import Path
+
+from locald.errors import LocaldError
+from locald.setup import processes
 
 __all__ = ["PROFILE", "is_loaded", "is_present", "is_running", "load", "text", "unload"]
 
@@ -17,7 +18,6 @@ PROFILE = "/etc/apparmor.d/usr.local.libexec.locald.locald-shim"
 NAME = "locald-shim"  # as the kernel lists it
 KERNEL = "/sys/kernel/security/apparmor"
 PARSERS = ("/usr/sbin/apparmor_parser", "/sbin/apparmor_parser")  # never by PATH: this runs as root
-TIME_S = 30
 
 
 def is_present() -> bool:
@@ -55,19 +55,10 @@ def unload() -> str:
 
 
 def _parser(verb: str) -> str:
-    program = next((path for path in PARSERS if os.access(path, os.X_OK)), None)
+    program = processes.first_of(PARSERS)
     if program is None:
         return f"there is no {PARSERS[0]}"
     try:
-        done = subprocess.run(
-            [program, verb, PROFILE],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=TIME_S,
-            check=False,
-            env={},
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return str(error)
-    return "" if done.returncode == 0 else (done.stderr.strip() or f"{program}: exit code {done.returncode}")
+        return processes.run([program, verb, PROFILE]).why()
+    except LocaldError as error:
+        return error.message

@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import re
 import stat
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
@@ -16,8 +16,10 @@ from pathlib import Path
 
 from locald.errors import LocaldError
 from locald.paths import POLICY, SHIM
-from locald.setup import apparmor, files, policy, source
+from locald.setup import apparmor, certificates, files, hosts, policy, processes, source
+from locald.setup.certificates import find_store
 from locald.setup.form import FORMS
+from locald.setup.person import find as find_person
 
 __all__ = ["Check", "audit"]
 
@@ -36,10 +38,14 @@ class Check:
     remedy: str = ""
 
 
-def audit(uid: int | None) -> list[Check]:
+def audit(uid: int | None, state: str = "", trust: bool | None = True) -> list[Check]:
     """All checks, in the order of trust: folders before files, files before what they say.  ``uid``: of whom the policy
-    should know, None for nobody in particular."""
-    return [*_parents(), *_helper(), *_policy(uid), *_residue(), *_confinement()]
+    should know, None for nobody in particular; ``state``: their XDG_STATE_HOME; ``trust``: whether the system should
+    trust their authority, None: if there is any root of theirs in its store."""
+    checks = [*_parents(), *_helper(), *_policy(uid), *_residue(), *_confinement(), *_store()]
+    if uid is not None:
+        checks += _authority(uid, state, trust)
+    return checks + list(_hosts())
 
 
 def _parents() -> Iterator[Check]:
@@ -88,15 +94,12 @@ def _hash(data: bytes) -> Check:
 
 def _protocol() -> Check:
     try:
-        done = subprocess.run(
-            [SHIM, "version"], stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
-            timeout=ANSWER_S, check=False, env={},
-        )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return Check("shim-protocol", False, str(error), AGAIN)
-    said = done.stdout.strip()
-    good = done.returncode == 0 and re.fullmatch(rf"locald-shim \S+ protocol {PROTOCOL}", said) is not None
-    return Check("shim-protocol", good, said or f"exit code {done.returncode}", AGAIN)
+        done = processes.run([SHIM, "version"], time_s=ANSWER_S)
+    except LocaldError as error:
+        return Check("shim-protocol", False, error.message, AGAIN)
+    said = processes.shown(done.out)
+    good = done.code == 0 and re.fullmatch(rf"locald-shim \S+ protocol {PROTOCOL}", said) is not None
+    return Check("shim-protocol", good, said or f"exit code {done.code}", AGAIN)
 
 
 def _policy(uid: int | None) -> Iterator[Check]:
@@ -143,3 +146,54 @@ def _confinement() -> Iterator[Check]:
         loaded = apparmor.is_loaded()
         words = {True: "loaded", False: "not loaded", None: "only root can see whether it is loaded"}[loaded]
         yield Check("apparmor-loaded", loaded is not False, words, AGAIN)
+
+
+def _store() -> Iterator[Check]:
+    store = find_store()
+    strays = store.strays()
+    words = f"trusted, or left there, by no file: {', '.join(strays)}" if strays else f"none in {store.shown}"
+    yield Check("ca-residue", not strays, words, AGAIN)
+    for anchor in store.anchors():
+        if not anchor.intact:
+            yield Check("ca-anchors", False, f"{anchor.place} is not as setup put it there", AGAIN)
+
+
+def _authority(uid: int, state: str, trust: bool | None) -> Iterator[Check]:
+    person = find_person(uid, state)
+    if person is None:
+        yield Check("ca-authority", True, f"uid {uid} has no account with a home here, and so none")
+        return
+    try:
+        found = certificates.look(person, datetime.datetime.now(datetime.UTC))
+    except LocaldError as error:
+        yield Check("ca-authority", False, error.message, error.hint)
+        return
+    ends = f"until {found.ends:%Y-%m-%d}" if found.ends else ""
+    words = f"of {person.name}, for {', '.join(map(repr, found.claimed))}, {ends}"
+    yield Check("ca-authority", not found.why, found.why or words, AGAIN)
+    if not (found.mine if trust is None else trust):
+        mine = ", ".join(anchor.place for anchor in found.mine)
+        yield Check("ca-anchor", not mine, mine or "in no store, as --no-trust asks", f"{AGAIN} --no-trust")
+        return
+    anchor = found.anchor
+    missing = f"the root of {person.name}'s authority is not in {found.store.shown} as setup put it there"
+    yield Check("ca-anchor", anchor is not None, anchor.place if anchor else missing, AGAIN)
+    old = ", ".join(each.place for each in found.mine if each is not anchor)
+    if old:
+        yield Check("ca-old", False, f"trusted still, and no longer wanted: {old}", AGAIN)
+    if anchor and anchor.root:
+        seen = found.store.holds(anchor.root)
+        words = "programs see it" if seen else f"programs do not see it, as if {found.store.how} had never run"
+        yield Check("ca-trusted", seen, words, AGAIN)
+
+
+def _hosts() -> Iterator[Check]:
+    """Where there is a block of ours, or almost one."""
+    try:
+        counts = hosts.count()
+    except LocaldError as error:
+        yield Check("hosts", False, error.message, error.hint)
+        return
+    if counts:
+        said = ", ".join(f"{number} for uid {uid}" for uid, number in counts.items())
+        yield Check("hosts", True, f"names in {hosts.HOSTS}: {said}")

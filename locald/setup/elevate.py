@@ -22,7 +22,7 @@ __all__ = ["elevate"]
 def elevate(arguments: Sequence[str]) -> int:
     """Print the command that has root; on a terminal, run it if the user agrees.  The exit code otherwise."""
     command = ["sudo", *_ourselves(), *arguments]
-    click.echo("This needs root, to install one small program and one file of permissions:\n", err=True)
+    click.echo("This needs root, for files that only root may write:\n", err=True)
     click.echo(f"    {shlex.join(command)}\n", err=True)
     if sys.stdin.isatty() and sys.stdout.isatty() and click.confirm("Run it now?", default=True):
         try:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import pwd
 import sys
+from dataclasses import dataclass
+from typing import Any
 
 import click
 
 import locald
 from locald.errors import Exit, LocaldError
-from locald.setup import plan, source
+from locald.setup import certificates, domains, hosts, plan, source
 from locald.setup.audit import audit
 from locald.setup.elevate import elevate
 from locald.setup.form import BY_CAPABILITY, SETUID
+from locald.setup.person import find as find_person
 from locald.setup.policy import PORT_LAST, UID_LAST, canonical
+from locald.setup.step import Plan
 
 __all__ = ["main", "setup"]
 
@@ -31,6 +36,66 @@ def _addresses(ctx: click.Context, param: click.Parameter, values: tuple[str, ..
     return tuple(canonical(value) for value in values)
 
 
+def _domains(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        return tuple(dict.fromkeys(domains.check(value) for value in values))
+    except LocaldError as error:
+        raise click.BadParameter(f"{error.message}; {error.hint}" if error.hint else error.message) from None
+
+
+def _folder(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    if value and (not value.startswith("/") or not value.isprintable()):
+        raise click.BadParameter(f"{value!r} is not the absolute path of a folder")
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The command line."""
+
+    user: str | None
+    ports: tuple[int, ...]
+    addresses: tuple[str, ...]
+    file_capability: bool
+    domains: tuple[str, ...]
+    no_trust: bool
+    state: str
+    hosts: bool
+    dry_run: bool
+    check: bool
+    uninstall: bool
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for what does not go together."""
+        grants = bool(self.ports or self.addresses or self.file_capability)
+        if self.check and (grants or self.domains or self.hosts or self.dry_run or self.uninstall):
+            raise click.UsageError("--check changes nothing and takes no other option than --user, --no-trust, --state")
+        if self.uninstall and (grants or self.user or self.domains or self.hosts or self.no_trust):
+            raise click.UsageError("--uninstall removes everything and takes no other option than --dry-run, --state")
+        if self.hosts and (grants or self.no_trust):
+            raise click.UsageError("--hosts is a run of its own and takes --user, --domain, --state and --dry-run only")
+        if self.file_capability and sys.platform != "linux":
+            raise click.UsageError("--file-capability is for Linux: other systems have no file capabilities")
+
+    @property
+    def folder(self) -> str:
+        """The user's XDG_STATE_HOME, "" for none; as root, who has one of their own, only if it was said."""
+        own = "" if os.geteuid() == 0 or sys.platform == "darwin" else os.environ.get("XDG_STATE_HOME", "")
+        return self.state or (own if own.startswith("/") else "")
+
+    def words(self) -> list[str]:
+        """The options again, for the command with sudo before it, which drops the user's environment."""
+        words = ["--user", self.user] if self.user else []
+        for option, values in (("--port", self.ports), ("--address", self.addresses), ("--domain", self.domains)):
+            for value in values:
+                words += [option, str(value)]
+        words += ["--file-capability"] * self.file_capability
+        words += ["--no-trust"] * self.no_trust
+        words += ["--state", self.folder] if self.folder else []
+        words += ["--hosts"] * self.hosts
+        return words + ["--uninstall"] * self.uninstall
+
+
 @click.command("setup", context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--user", metavar="NAME|UID", help="Whom to grant the ports; else the user behind sudo.")
 @click.option("--port", "ports", type=click.IntRange(1, PORT_LAST), multiple=True, help="Grant this port too.")
@@ -45,54 +110,94 @@ def _addresses(ctx: click.Context, param: click.Parameter, values: tuple[str, ..
 @click.option(
     "--file-capability", is_flag=True, help="Give the helper cap_net_bind_service instead of the setuid bit (Linux)."
 )
+@click.option(
+    "--domain",
+    "domains",
+    callback=_domains,
+    multiple=True,
+    metavar="NAME",
+    help="Let the certificate authority sign for this domain too, beside localhost.",
+)
+@click.option("--no-trust", is_flag=True, help="Let no store trust the authority.")
+@click.option("--state", callback=_folder, default="", metavar="FOLDER", help="The user's XDG_STATE_HOME, if set.")
+@click.option("--hosts", is_flag=True, help="Only write the names of the user's routes into /etc/hosts.")
 @click.option("--dry-run", is_flag=True, help="Print each step, and change nothing.")
 @click.option("--check", is_flag=True, help="Print what is installed, and whether it is as it should be.")
 @click.option("--uninstall", is_flag=True, help="Remove all that setup has installed.")
 @click.version_option(locald.__version__, prog_name="locald-setup", message="%(prog)s %(version)s")
-def setup(
-    user: str | None,
-    ports: tuple[int, ...],
-    addresses: tuple[str, ...],
-    file_capability: bool,
-    dry_run: bool,
-    check: bool,
-    uninstall: bool,
-) -> int:
-    """Let a user have the ports 80 and 443 without being root.
+def setup(**options: Any) -> int:
+    """Let a user have the ports 80 and 443 without being root, and HTTPS that browsers believe.
 
-    Installs one small setuid program, locald-shim, and the file that says which user may have which port.  Run again,
-    it changes only what is not as it should be.
+    Installs one small setuid program, locald-shim, and the file that says which user may have which port.  Makes a
+    certificate authority whose key only the user has, and lets the system trust it, for names below localhost alone.
+    Run again, it changes only what is not as it should be.
 
     Exit codes: 0 done, nothing to do, or all is well; 1 refused, or --check found something; 2 usage; 77 needs root.
     """
-    if check and (ports or addresses or file_capability or dry_run or uninstall):
-        raise click.UsageError("--check changes nothing and takes no other option than --user")
-    if uninstall and (user or ports or addresses or file_capability):
-        raise click.UsageError("--uninstall removes everything and takes no other option than --dry-run")
-    if file_capability and sys.platform != "linux":
-        raise click.UsageError("--file-capability is for Linux: other systems have no file capabilities")
-    if check:
-        return _check(user)
-    if os.geteuid() != 0 and not dry_run:
-        if not uninstall:
+    asked = Asked(**options)
+    if asked.check:
+        return _check(asked)
+    if os.geteuid() != 0 and not asked.dry_run:
+        if not asked.uninstall and not asked.hosts:
             source.read(source.find())  # what is not the program that pip installed is not to become root's
-        return elevate(_arguments(user, ports, addresses, file_capability, uninstall))
-    if uninstall:
-        steps = plan.uninstall()
-    else:
-        form = BY_CAPABILITY if file_capability else SETUID
-        steps = plan.install(_uid(user), dict.fromkeys([*ADDRESSES, *addresses]), dict.fromkeys([*PORTS, *ports]), form)
-    for step in steps:
-        remark = None if dry_run else step.do()
-        click.echo(f"would {step.will}" if dry_run else step.done if not remark else f"could not {step.will}: {remark}")
-    click.echo(_closing(bool(steps), dry_run, uninstall))
-    return Exit.OK
+        return elevate(asked.words())
+    return _carry_out(_plan(asked), asked)
 
 
-def _check(user: str | None) -> int:
+def _plan(asked: Asked) -> Plan:
+    if asked.uninstall:
+        return _plan_uninstall(asked)
+    uid = _uid(asked.user)
+    person = find_person(uid, asked.folder)
+    if asked.hosts:
+        if person is None:
+            raise LocaldError(f"uid {uid} has no account with a home here, so it has no routes")
+        return hosts.install(person, (*certificates.permitted_of(uid), *asked.domains))
+    form = BY_CAPABILITY if asked.file_capability else SETUID
+    addresses, ports = dict.fromkeys([*ADDRESSES, *asked.addresses]), dict.fromkeys([*PORTS, *asked.ports])
+    whole = plan.install(uid, addresses, ports, form)
+    whole.notes += filter(None, map(domains.warning, asked.domains))
+    if person is None:
+        whole.notes.append(f"uid {uid} has no account with a home here: it gets no certificate authority, and no HTTPS")
+        return whole
+    # After the helper, which HTTP does with, so that a failure here leaves that whole.
+    now = datetime.datetime.now(datetime.UTC)
+    return whole.add(certificates.install(person, asked.domains, not asked.no_trust, now))
+
+
+def _plan_uninstall(asked: Asked) -> Plan:
+    """The helper and the policy go last: the policy says whose authorities there are."""
+    whole, people = Plan(), []
+    for uid in sorted({*plan.granted_uids(), *certificates.anchored_uids()}):
+        behind_sudo = os.environ.get("SUDO_UID", str(os.getuid())) == str(uid)
+        person = find_person(uid, asked.folder if behind_sudo else "")
+        if person is None:
+            whole.notes.append(f"uid {uid} has no account with a home here: what it has of locald's, wherever, stays")
+        else:
+            people.append(person)
+    return whole.add(hosts.uninstall()).add(certificates.uninstall(people)).add(plan.uninstall())
+
+
+def _carry_out(whole: Plan, asked: Asked) -> int:
+    """Do the steps, or print them; the exit code."""
+    for note in whole.notes:
+        click.echo(f"note: {note}", err=True)
+    code = Exit.OK
+    for step in whole.steps:
+        remark = None if asked.dry_run else step.do()
+        if remark:
+            click.echo(f"could not {step.will}: {remark}")
+            code = Exit.FAILED if step.must else code
+        else:
+            click.echo(f"would {step.will}" if asked.dry_run else step.done)
+    click.echo(_closing(bool(whole.steps), asked, code))
+    return code
+
+
+def _check(asked: Asked) -> int:
     """Print the audit; the exit code."""
-    nobody = not user and os.geteuid() == 0 and os.environ.get("SUDO_UID", "0") == "0"
-    checks = audit(None if nobody else _uid(user))
+    nobody = not asked.user and os.geteuid() == 0 and os.environ.get("SUDO_UID", "0") == "0"
+    checks = audit(None if nobody else _uid(asked.user), asked.folder, not asked.no_trust)
     width = max(len(check.id) for check in checks)
     for check in checks:
         click.echo(f"{'ok  ' if check.ok else 'FAIL'}  {check.id:{width}}  {check.evidence}")
@@ -101,12 +206,16 @@ def _check(user: str | None) -> int:
     return Exit.OK if all(check.ok for check in checks) else Exit.FAILED
 
 
-def _closing(changed: bool, dry_run: bool, uninstall: bool) -> str:
+def _closing(changed: bool, asked: Asked, code: int) -> str:
     if not changed:
-        return "nothing is installed: nothing to do" if uninstall else "already set up: nothing to do"
-    if dry_run:
+        return "nothing is installed: nothing to do" if asked.uninstall else "already set up: nothing to do"
+    if asked.dry_run:
         return "nothing was changed"
-    return "uninstalled" if uninstall else "done; now, as yourself:  locald run -- CMD"
+    if code != Exit.OK:
+        return "done but for what could not be done, above"
+    if asked.hosts:
+        return "done"
+    return "uninstalled" if asked.uninstall else "done; now, as yourself:  locald run -- CMD"
 
 
 def _uid(user: str | None) -> int:
@@ -129,19 +238,6 @@ def _uid(user: str | None) -> int:
             "locald-setup --user NAME",
         )
     return uid
-
-
-def _arguments(
-    user: str | None, ports: tuple[int, ...], addresses: tuple[str, ...], file_capability: bool, uninstall: bool
-) -> list[str]:
-    """The options again, for the command with sudo before it."""
-    words = ["--user", user] if user else []
-    for port in ports:
-        words += ["--port", str(port)]
-    for address in addresses:
-        words += ["--address", address]
-    words += ["--file-capability"] * file_capability
-    return words + ["--uninstall"] * uninstall
 
 
 def main() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
@@ -12,24 +11,16 @@ from locald.errors import LocaldError
 from locald.paths import POLICY, SHIM
 from locald.setup import apparmor, files, policy, source
 from locald.setup.form import Form
+from locald.setup.step import Plan, Step, both
 
-__all__ = ["Step", "install", "uninstall"]
+__all__ = ["granted_uids", "install", "uninstall"]
 
 PLACES = (SHIM, POLICY, apparmor.PROFILE)
 PROFILE_MODE = 0o644
 POLICY_MODE = 0o644  # the helper reads it as the user
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One change: what it does, before and after, and the doing, which may return a remark."""
-
-    will: str
-    done: str
-    do: Callable[[], str | None]
-
-
-def install(uid: int, addresses: Iterable[str], ports: Iterable[int], form: Form) -> list[Step]:
+def install(uid: int, addresses: Iterable[str], ports: Iterable[int], form: Form) -> Plan:
     """The steps that install the helper and grant the user these ports; none if all is as it should be."""
     for path in (SHIM, POLICY):
         files.check_parents(path)
@@ -40,10 +31,18 @@ def install(uid: int, addresses: Iterable[str], ports: Iterable[int], form: Form
     existing = _existing()
     text = policy.merge(existing, wanted).encode()
     # The policy comes last: until it is there, the helper grants nothing.
-    return [*_leftovers(), *_profile(), *_helper(program, origin, form), *_grants(text, wanted, existing)]
+    return Plan([*_leftovers(), *_profile(), *_helper(program, origin, form), *_grants(text, wanted, existing)])
 
 
-def uninstall() -> list[Step]:
+def granted_uids() -> list[int]:
+    """Who has a line in the policy; nobody, where it cannot be understood."""
+    try:
+        return [uid for uid, _, _ in _existing()]
+    except LocaldError:
+        return []
+
+
+def uninstall() -> Plan:
     """The steps that take away what install() made."""
     steps = _leftovers()
     for path in (SHIM, POLICY):
@@ -53,9 +52,9 @@ def uninstall() -> list[Step]:
     if os.path.lexists(apparmor.PROFILE):
         files.check_parents(apparmor.PROFILE)
         if apparmor.is_running():
-            steps.append(Step(*_both("unload", "the AppArmor profile"), apparmor.unload))
-        steps.append(Step(*_both("remove", apparmor.PROFILE), _remover(apparmor.PROFILE)))
-    return steps
+            steps.append(Step(*both("unload", "the AppArmor profile"), apparmor.unload))
+        steps.append(Step(*both("remove", apparmor.PROFILE), _remover(apparmor.PROFILE)))
+    return Plan(steps)
 
 
 def _helper(program: bytes, origin: Path, form: Form) -> list[Step]:
@@ -63,7 +62,7 @@ def _helper(program: bytes, origin: Path, form: Form) -> list[Step]:
         return []
     what = f"{SHIM} (root, {form.words}, {len(program)} bytes, sha256 {sha256(program).hexdigest()}) from {origin}"
     do = _replacer(SHIM, program, form.mode, form.capability)
-    return [*_make_parent(SHIM), Step(*_both("install", what), do)]
+    return [*_make_parent(SHIM), Step(*both("install", what), do)]
 
 
 def _grants(text: bytes, wanted: list[policy.Line], existing: list[policy.Line]) -> list[Step]:
@@ -85,7 +84,7 @@ def _profile() -> list[Step]:
         do = _replacer(apparmor.PROFILE, apparmor.text(), PROFILE_MODE)
         steps.append(Step(f"write {apparmor.PROFILE}", f"wrote {apparmor.PROFILE}", do))
     if apparmor.is_running() and not (written and apparmor.is_loaded()):
-        steps.append(Step(*_both("load", "the AppArmor profile"), apparmor.load))
+        steps.append(Step(*both("load", "the AppArmor profile"), apparmor.load))
     return steps
 
 
@@ -97,11 +96,6 @@ def _leftovers() -> list[Step]:
             files.check_parents(path)
             steps.append(Step(f"remove {found}", f"removed {found}", _doer(files.remove_leftover, path)))
     return steps
-
-
-def _both(verb: str, what: str) -> tuple[str, str]:
-    """A regular verb, before and after."""
-    return f"{verb} {what}", f"{verb.removesuffix('e')}ed {what}"
 
 
 def _doer(function: Callable[[str], None], path: str) -> Callable[[], None]:

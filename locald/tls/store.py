@@ -3,6 +3,8 @@
     authority.pem   issuing key, its certificate and the root's: one file, so that they can never be of two authorities
     next.key        the key of an authority for which root has not signed yet
     root.pem        the root's certificate once more, for programs that take a file
+    bundle.pem      the system's roots and ours, made by environment.py
+    certs/          the same, one in each file
 
 Importing this is cheap; reading an authority imports cryptography, which takes 90 ms.
 """
@@ -23,11 +25,29 @@ if TYPE_CHECKING:
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric import ec
 
-__all__ = ["AGAIN", "Authority", "accept", "exists", "load", "make_key", "root_file", "withdraw"]
+__all__ = [
+    "AGAIN",
+    "BUNDLE",
+    "CERTS",
+    "Authority",
+    "accept",
+    "authority_file",
+    "check_time",
+    "damaged",
+    "exists",
+    "load",
+    "make_key",
+    "read",
+    "root_file",
+    "utc",
+    "withdraw",
+]
 
 AUTHORITY = "authority.pem"
 NEXT_KEY = "next.key"
 ROOT = "root.pem"
+BUNDLE = "bundle.pem"
+CERTS = "certs"
 LIMIT = 65536  # bytes of a file; a whole authority has under 4096
 AGAIN = "sudo locald-setup"
 
@@ -50,9 +70,19 @@ class Authority:
         return min(self.certificate.not_valid_after_utc, self.root.not_valid_after_utc)
 
 
+def utc() -> datetime.datetime:
+    """Now, by the wall clock."""
+    return datetime.datetime.now(datetime.UTC)
+
+
 def exists(folder: Path) -> bool:
     """Whether there is an authority, be it a broken one."""
-    return (folder / AUTHORITY).exists()
+    return authority_file(folder).exists()
+
+
+def authority_file(folder: Path) -> Path:
+    """All that signs, the key too."""
+    return folder / AUTHORITY
 
 
 def root_file(folder: Path) -> Path:
@@ -62,8 +92,8 @@ def root_file(folder: Path) -> Path:
 
 def load(folder: Path, now: datetime.datetime) -> Authority:
     """The authority.  Raises LocaldError where there is none, or one that is damaged, expired or open to others."""
-    path = folder / AUTHORITY
-    return _parse(_read(path), path, now)
+    path = authority_file(folder)
+    return _parse(read(path), path, now)
 
 
 def make_key(folder: Path) -> bytes:
@@ -84,7 +114,7 @@ def accept(folder: Path, certificate: bytes, root: bytes, now: datetime.datetime
 
     Raises LocaldError where they do not belong together, or OSError; nothing has changed then.
     """
-    text = _read(folder / NEXT_KEY) + certificate + root
+    text = read(folder / NEXT_KEY) + certificate + root
     authority = _parse(text, folder / NEXT_KEY, now)
     files.write(folder / AUTHORITY, text)
     files.write(folder / ROOT, root)
@@ -94,12 +124,17 @@ def accept(folder: Path, certificate: bytes, root: bytes, now: datetime.datetime
 
 def withdraw(folder: Path) -> None:
     """Remove all of it.  Raises OSError."""
-    for name in (AUTHORITY, NEXT_KEY, ROOT):
+    for name in (AUTHORITY, NEXT_KEY, ROOT, BUNDLE):
         for each in (folder / name, folder / f"{name}.new"):
             each.unlink(missing_ok=True)
+    certs = folder / CERTS
+    if certs.is_dir():
+        for each in certs.iterdir():
+            each.unlink()
+        certs.rmdir()
 
 
-def _read(path: Path) -> bytes:
+def read(path: Path) -> bytes:
     """Its bytes.  Raises LocaldError, also where others could have read or written them."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -133,11 +168,18 @@ def _parse(text: bytes, path: Path, now: datetime.datetime) -> Authority:
         constraints = certificate.extensions.get_extension_for_class(x509.NameConstraints).value
         domains = tuple(name.value for name in constraints.permitted_subtrees or () if isinstance(name, x509.DNSName))
     except Exception as error:  # what a parser raises when it is fed damaged bytes is promised nowhere
-        raise LocaldError(f"{path} is damaged: {error or type(error).__name__}", AGAIN) from None
+        raise damaged(path, error) from None
     authority = Authority(key, certificate, root, domains)
-    if not authority.begins <= now < authority.ends:
-        word = (
-            f"ended on {authority.ends:%Y-%m-%d}" if now >= authority.ends else f"begins on {authority.begins:%Y-%m-%d}"
-        )
-        raise LocaldError(f"the certificate authority {word}, and today is {now:%Y-%m-%d}", AGAIN)
+    check_time(authority.begins, authority.ends, now)
     return authority
+
+
+def damaged(path: Path, why: object) -> LocaldError:
+    return LocaldError(f"{path} is damaged: {why or type(why).__name__}", AGAIN)
+
+
+def check_time(begins: datetime.datetime, ends: datetime.datetime, now: datetime.datetime) -> None:
+    """Raises LocaldError where an authority of this time is of no use now."""
+    if not begins <= now < ends:
+        word = f"ended on {ends:%Y-%m-%d}" if now >= ends else f"begins on {begins:%Y-%m-%d}"
+        raise LocaldError(f"the certificate authority {word}, and today is {now:%Y-%m-%d}", AGAIN)

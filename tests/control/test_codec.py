@@ -51,6 +51,7 @@ REPLIES = [
         2.0,
         80,
         [],
+        ["localhost"],
         0,
         [],
         [App("a", "/p", True, True, "u", "alias", "unix:/x", None, None, 0.0, "", [], 7, 1, 2.5)],

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import datetime
+import os
+import shutil
 from pathlib import Path
+
+from users import User
 
 from locald.setup import authority
 from locald.tls import store
@@ -18,3 +22,13 @@ def make_authority(folder: Path, *domains: str, now: datetime.datetime | None = 
     key = authority.public_key(store.make_key(folder))
     root, certificate = authority.establish(key, domains or ("localhost",), "alice of the tests", now)
     return store.accept(folder, certificate, root, now)
+
+
+def give_authority(user: User) -> Authority:
+    """A new one for this user, in its place and the user's own, instead of an old one."""
+    state = user.home / ".local/state/locald"
+    shutil.rmtree(state / "ca", ignore_errors=True)
+    authority = make_authority(state / "ca")
+    for path in (state.parents[1], *state.parents[1].rglob("*")):
+        os.chown(path, user.uid, user.uid)
+    return authority

@@ -29,6 +29,7 @@ class Page:
         self._number = 0
         self._loaded: set[str] = set()
         self._console: list[str] = []
+        self._security = ""
         for domain in ("Page", "Runtime", "Log"):
             self.command(f"{domain}.enable")
         self.command("Page.setLifecycleEventsEnabled", enabled=True)
@@ -48,6 +49,15 @@ class Page:
         assert "errorText" not in going, f"{url}: {going}"
         while going["loaderId"] not in self._loaded:
             self._receive()
+
+    def security(self) -> str:
+        """What the browser's own interface says of the page: secure, neutral, insecure."""
+        self._security = ""
+        self.command("Security.enable")  # is answered by an event as well
+        while not self._security:
+            self._receive()
+        self.command("Security.disable")
+        return self._security
 
     def reloads(self, act: Callable[[], object]) -> None:
         """Do something that makes the page load itself anew, until it has."""
@@ -75,6 +85,8 @@ class Page:
     def _note(self, method: str, what: Any) -> None:
         if method == "Page.lifecycleEvent" and what["name"] == "load":
             self._loaded.add(what["loaderId"])
+        elif method == "Security.visibleSecurityStateChanged":
+            self._security = what["visibleSecurityState"]["securityState"]
         elif method == "Runtime.exceptionThrown":
             self.errors.append(json.dumps(what["exceptionDetails"]))
         elif method == "Runtime.consoleAPICalled":
@@ -85,11 +97,12 @@ class Page:
 
 
 @contextlib.contextmanager
-def browse(user: User) -> Iterator[Page]:
+def browse(user: User, *flags: str) -> Iterator[Page]:
     """A browser of this user's, with a profile of its own, and its one tab."""
     command = (
         programs.need("chromium", "google-chrome"),
         *QUIET,
+        *flags,
         f"--user-data-dir={user.home}/chromium",
         "about:blank",
     )

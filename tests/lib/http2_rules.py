@@ -6,7 +6,6 @@ writes docs/http2.md.
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 

@@ -33,6 +33,12 @@ def need_node() -> str:
     return node if NODE_MODULES.is_dir() else _without("the packages for Node are not installed: sh tests/node.sh")
 
 
+def need_beside(file: str, *tools: str) -> str:
+    """The path of a file that comes in the same folder as the first of these programs that is there."""
+    path = Path(need(*tools)).resolve().parent / file
+    return str(path) if path.exists() else _without(f"{path} is not there")
+
+
 def _without(reason: str) -> str:
     if os.environ.get("CI"):
         pytest.fail(f"in CI nothing is skipped: {reason}")

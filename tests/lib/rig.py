@@ -10,26 +10,44 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import uvloop
+from authorities import make_authority
+from encrypted import Encrypted, client_context
 from http2_peer import Browser
 from talking import read_all
 
+from locald.proxy.alpn import SPEAKERS
 from locald.proxy.limits import Limits
 from locald.proxy.routes import Route, Routes, Target
 from locald.proxy.server import Proxy
+from locald.tls.context import Handshakes
+from locald.tls.store import root_file
 
 Handler = Callable[[socket.socket], None]
 
 
 class Rig:
-    """The proxy on a free port; routes and apps may come and go while it runs."""
+    """The proxy on a free port; routes and apps may come and go while it runs.
 
-    def __init__(self, limits: Limits | None = None) -> None:
+    ``authority``: the folder of one, and what is spoken is HTTPS.
+    """
+
+    def __init__(
+        self,
+        limits: Limits | None = None,
+        authority: Path | None = None,
+        handshakes: Callable[..., Handshakes] = Handshakes,
+    ) -> None:
         self.limits = limits
         self.routes = Routes()
+        self.tls: Handshakes | None = None
+        if authority is not None:
+            self.tls = handshakes(authority, self._certified, list(SPEAKERS))
+            self.client = client_context(root_file(authority), "http/1.1")
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self.listener.getsockname()[1]
         self.http2 = socket.create_server(("127.0.0.1", 0))
@@ -42,15 +60,20 @@ class Rig:
         self.thread.start()
         self._ready.wait()
 
+    def _certified(self, host: str) -> tuple[str, str] | None:
+        """Also for the one name to which a test may not have given an app yet."""
+        return self.routes.owner(host) or (("app", host) if host == "app.localhost" else None)
+
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
         self.loop.run_until_complete(self._main())
+        self.loop.run_until_complete(self.loop.shutdown_default_executor())
         self.loop.close()
 
     async def _main(self) -> None:
         self._closing = asyncio.Event()
-        self.proxy = Proxy(self.routes, port=self.port, limits=self.limits)
-        await self.proxy.serve(self.listener)
+        self.proxy = Proxy(self.routes, port=self.port, https_port=self.port, limits=self.limits)
+        await self.proxy.serve(self.listener, self.tls)
         await self.proxy.serve(self.http2, http2=True)
         self._ready.set()
         await self._closing.wait()
@@ -103,7 +126,7 @@ class Rig:
 
         self.call(jump)
 
-    def connect(self, buffer: int = 0, port: int = 0) -> socket.socket:
+    def connect(self, buffer: int = 0, port: int = 0) -> Any:
         """``buffer``: bytes that the kernel keeps on each side, or so; the rest is with us, or still with the sender."""
         with contextlib.ExitStack() as stack:
             sock = stack.enter_context(socket.socket())
@@ -115,7 +138,11 @@ class Rig:
             sock.connect(("127.0.0.1", port or self.port))
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             stack.pop_all()
-        return sock
+        return self.wrap(sock)
+
+    def wrap(self, sock: socket.socket) -> Any:
+        """As what a client goes on with, once it has connected."""
+        return sock if self.tls is None else Encrypted(sock, self.client, "app.localhost")
 
     def browse(self, window: int = 65_535) -> Browser:
         """A client that speaks HTTP/2."""
@@ -181,9 +208,23 @@ class App:
             thread.join(10)
 
 
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of one for localhost."""
+    folder = tmp_path_factory.mktemp("authority") / "ca"
+    make_authority(folder)
+    return folder
+
+
 @pytest.fixture
-def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
+def encrypted() -> bool:
+    """Whether the rig speaks HTTPS.  A module that says ENCRYPTED_TOO is run with both."""
+    return False
+
+
+@pytest.fixture
+def rig(request: pytest.FixtureRequest, encrypted: bool, authority: Path) -> Iterator[Rig]:
     """A proxy with the usual limits, or those of @pytest.mark.parametrize("rig", [Limits(...)], indirect=True)."""
-    rig = Rig(getattr(request, "param", None))
+    rig = Rig(getattr(request, "param", None), authority if encrypted else None)
     yield rig
     rig.close()

@@ -7,10 +7,17 @@ import socket
 from collections.abc import Callable, Iterator
 
 import pytest
-from rig import App, Handler, Rig, rig
+from rig import App, Handler, Rig, authority, encrypted, rig
 from talking import read_head
 
-__all__ = ["app", "recorder", "rig"]
+__all__ = ["app", "authority", "encrypted", "recorder", "rig"]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Of a module that says ENCRYPTED_TOO each test runs once more, with clients of TLS."""
+    wanted = getattr(metafunc.module, "ENCRYPTED_TOO", False) and not metafunc.definition.get_closest_marker("plain")
+    if wanted and "rig" in metafunc.fixturenames:
+        metafunc.parametrize("encrypted", [False, True], ids=["plain", "tls"])
 
 
 @pytest.fixture

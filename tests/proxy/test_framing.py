@@ -14,6 +14,8 @@ from talking import END, GET, OK, POST, body_of, head_then, read_all, read_head,
 
 from locald.proxy.limits import Limits
 
+ENCRYPTED_TOO = True
+
 # So that what is closed is not closed for its age.
 PATIENT = pytest.mark.parametrize("rig", [Limits(pool_idle_s=3600)], indirect=True)
 

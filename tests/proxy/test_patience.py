@@ -11,6 +11,8 @@ from talking import GET, OK, POST, head_then, read_all, read_head, read_until
 
 from locald.proxy.limits import Limits
 
+ENCRYPTED_TOO = True
+
 DAY = 24 * 3600.0
 
 # 28

@@ -20,9 +20,12 @@ from talking import END, GET, body_of, head_then, read_head, read_until
 from websockets.asyncio.client import connect as ws_connect
 from websockets.asyncio.server import serve as ws_serve
 
+ENCRYPTED_TOO = True
+
 # What goes to the app
 
 
+@pytest.mark.plain
 def test_the_head_is_written_anew_with_the_fields_that_tell_where_it_came_from(rig: Any, recorder: list[bytes]) -> None:
     rig.talk(
         GET + b"X-Forwarded-For: 6.6.6.6\r\nX_Forwarded_Proto: https\r\nForwarded: for=evil\r\nProxy: evil\r\n"
@@ -312,6 +315,7 @@ def test_an_app_on_ipv6_only_is_found(rig: Any, app: Any) -> None:
     assert body_of(rig.talk(GET + END)) == b"six"
 
 
+@pytest.mark.plain
 def test_an_app_that_calls_itself_is_508(rig: Any) -> None:
     rig.route("app", rig.port)
     answer = rig.talk(GET + END)
@@ -423,6 +427,7 @@ def test_a_slow_reader_is_waited_for_and_nothing_piles_up(rig: Any, app: Any, up
 # WebSockets
 
 
+@pytest.mark.plain
 def test_a_real_websocket_echoes_both_ways(rig: Any) -> None:
     async def echo(socket: Any) -> None:
         async for message in socket:
@@ -516,6 +521,7 @@ def test_closing_lets_a_request_finish_and_leaves_no_descriptor(rig: Any, app: A
         rig.connect()
 
 
+@pytest.mark.plain
 def test_pythons_own_server_through_curl(rig: Any, tmp_path: Path) -> None:
     (tmp_path / "hello.txt").write_text("hello from a file")
     server = subprocess.Popen(

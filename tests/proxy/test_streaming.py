@@ -12,6 +12,8 @@ from talking import GET, POST, read_head, read_until
 
 from locald.proxy.limits import Limits
 
+ENCRYPTED_TOO = True
+
 EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
 
 # 23

@@ -11,6 +11,8 @@ from talking import GET, OK, read_all, read_head, skip, vanish
 
 from locald.proxy.limits import Limits
 
+ENCRYPTED_TOO = True
+
 KEY = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 UPGRADE = b"Upgrade: websocket\r\nConnection: Upgrade\r\n" + KEY + b"Sec-WebSocket-Version: 13\r\n"
 SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"

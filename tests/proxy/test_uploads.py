@@ -14,6 +14,8 @@ from talking import OK, POST, read_all, read_head, read_until, skip
 
 from locald.proxy.limits import Limits
 
+ENCRYPTED_TOO = True
+
 EXPECT = POST + b"Expect: 100-continue\r\nContent-Length: 4\r\n\r\n"
 REFUSED = b"HTTP/1.1 417 Expectation Failed\r\nContent-Length: 2\r\n\r\nno"
 
@@ -62,6 +64,7 @@ def test_a_final_answer_before_the_body_ends_both_connections(rig: Any, app: Any
     assert server.connections == 2
 
 
+@pytest.mark.plain
 @pytest.mark.parametrize("agrees", [True, False])
 def test_curl_sends_its_body_only_if_the_app_agrees(rig: Any, app: Any, tmp_path: Path, agrees: bool) -> None:
     body = os.urandom(3 << 20)  # above 1 MB curl asks first by itself

@@ -13,6 +13,8 @@ from talking import descriptors, has_ended, read_all, read_answer, read_head, re
 
 from locald.proxy.limits import Limits
 
+ENCRYPTED_TOO = True
+
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 HEAD = b" / HTTP/1.1\r\nHost: app.localhost\r\n"
 GET = b"GET" + HEAD + b"\r\n"
@@ -425,11 +427,12 @@ def test_an_answer_read_a_byte_at_a_time(rig: Any, app: Any, clean: Any) -> None
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
         sock.settimeout(30)
         sock.connect(("127.0.0.1", rig.port))
-        sock.sendall(GET)
-        read_head(sock)
+        client = rig.wrap(sock)
+        client.sendall(GET)
+        read_head(client)
         for _ in range(10_000):
-            assert sock.recv(1) == b"\0"
-        assert skip(sock, size - 10_000) == size - 10_000
+            assert client.recv(1) == b"\0"
+        assert skip(client, size - 10_000) == size - 10_000
     clean()
 
 

@@ -12,7 +12,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from locald_setup import GRANTS, PROFILE, PROGRAM, facts, setup, wipe
+from locald_setup import (
+    ANCHORS,
+    BUNDLE,
+    GRANTS,
+    HOSTS,
+    PROFILE,
+    PROGRAM,
+    Account,
+    accounts,
+    facts,
+    quick_store,
+    setup,
+    trusted,
+    wipe,
+)
 
 from locald.paths import POLICY, SHIM
 
@@ -68,25 +82,26 @@ class Change:
     line: str
 
 
-def changes_of(*arguments: str) -> list[Change]:
-    """All of a whole run."""
+def changes_of(*arguments: str, follow: bool = True) -> list[Change]:
+    """All of a whole run; ``follow``: those of the processes that it starts, too."""
     log = Path("/etc/locald-trace")
-    done = setup(*arguments, under=("strace", "-f", "-qqq", "-o", str(log), "-e", f"trace={CHANGES.replace(' ', ',')}"))
+    options = ("-f",) * follow + ("-qqq", "-o", str(log), "-e", f"trace={CHANGES.replace(' ', ',')}")
+    done = setup(*arguments, under=("strace", *options))
     assert done.returncode == 0, done.stderr
     seen: Counter[str] = Counter()
     found = []
     for line in log.read_text().splitlines():
-        if match := re.match(r"\d+ +(\w+)\(", line):
+        if match := re.match(r"(?:\d+ +)?(\w+)\(", line):
             seen[match[1]] += 1
             found.append(Change(match[1], seen[match[1]], line))
     log.unlink()
     return found
 
 
-def killed_at(change: Change, *arguments: str) -> None:
+def killed_at(change: Change, *arguments: str, follow: bool = True) -> None:
     """A run that is killed on its way into this call."""
     kill = f"inject={change.name}:signal=SIGKILL:when={change.nth}"
-    options = ("-f", "-qqq", "-o", "/dev/null", "-e", f"trace={change.name}", "-e", kill)
+    options = ("-f",) * follow + ("-qqq", "-o", "/dev/null", "-e", f"trace={change.name}", "-e", kill)
     assert setup(*arguments, under=("strace", *options)).returncode == -9, change
 
 
@@ -217,3 +232,125 @@ def test_what_is_no_file_in_the_place_of_ours(what: str) -> None:
     else:
         assert done.returncode == 0, done.stderr
         assert facts(SHIM) == (0, 0, "0o4755")
+
+
+# The authority, whose steps are in the store, in the user's process, and between the two.
+
+
+@pytest.fixture
+def alice(tmp_path: Path) -> Iterator[Account]:
+    with accounts(61001) as (user,), quick_store(tmp_path):
+        assert setup("--no-trust").returncode == 0
+        yield user
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What the system trusts and what the user has, to be brought back."""
+
+    files: dict[Path, bytes]
+
+    @classmethod
+    def now(cls, alice: Account) -> Machine:
+        paths = [
+            *ANCHORS.glob("locald-*"),
+            *alice.folder.glob("*"),
+            BUNDLE,
+            HOSTS,
+            *Path("/etc").glob("hosts.locald-*"),
+        ]
+        return cls({path: path.read_bytes() for path in paths})
+
+    def bring_back(self, alice: Account) -> None:
+        for path in Machine.now(alice).files:
+            if path not in self.files:
+                path.unlink()
+        for path, data in self.files.items():
+            if not path.exists() or path.read_bytes() != data:
+                path.write_bytes(data)
+            if path.parent == alice.folder:
+                os.chown(path, alice.uid, alice.uid)
+                path.chmod(0o600)
+
+
+def of_the_authority(*arguments: str) -> list[Change]:
+    """The changes of root's process, but for what it prints."""
+    return [change for change in changes_of(*arguments, follow=False) if "write(1, " not in change.line]
+
+
+def test_killed_before_any_change_from_one_authority_to_another(alice: Account) -> None:
+    """Trusted at that moment is the old root, or the new one whose key the user alone has, or one that no key is left of;
+    the user has a whole authority; and the next run brings about what was asked for."""
+    assert setup().returncode == 0
+    old, before = alice.root(), Machine.now(alice)
+    changes = of_the_authority("--domain", "test")
+    assert len(changes) >= 9
+    seen = set()
+    for change in changes:
+        before.bring_back(alice)
+        killed_at(change, "--domain", "test", follow=False)
+        assert alice.root()
+        assert alice.keeper("show").stdout.encode().startswith(alice.root()), change
+        for anchor in alice.anchors():
+            assert facts(str(anchor))[:2] == (0, 0), change
+            assert anchor.suffix == ".new" or anchor.read_bytes().endswith(b"-----END CERTIFICATE-----\n"), change
+        seen.add((old in trusted(), alice.root() == old, len(trusted())))
+        again = setup("--domain", "test")
+        assert again.returncode == 0, f"{change}: {again}"
+        assert trusted() == [alice.root()] == [anchor.read_bytes() for anchor in alice.anchors()], change
+        assert list(alice.folder.glob("*.new")) == [], change
+    assert {(True, True, 1), (True, True, 2), (True, False, 2)} <= seen, f"it was not killed everywhere: {seen}"
+    assert setup().stdout == "already set up: nothing to do\n"
+
+
+def test_killed_before_any_change_of_an_uninstallation(alice: Account) -> None:
+    """The helper and the policy go last, so that the next run knows whom to ask."""
+    assert setup().returncode == 0
+    changes = of_the_authority("--uninstall")
+    last = next(at for at, change in enumerate(changes) if "locald-shim" in change.line)
+    assert last >= 3
+    seen = set()
+    for change in changes[: last + 1]:
+        assert setup().returncode == 0
+        killed_at(change, "--uninstall", follow=False)
+        assert Path(POLICY).exists(), change
+        assert alice.root() == b"", "the key goes first"
+        seen.add(len(trusted()))
+        again = setup("--uninstall")
+        assert again.returncode == 0, f"{change}: {again}"
+        assert (trusted(), alice.anchors(), alice.root()) == ([], [], b""), change
+    assert seen == {0, 1}
+    assert setup("--uninstall").stdout == "nothing is installed: nothing to do\n"
+
+
+def test_killed_before_any_change_of_the_hosts_file(alice: Account) -> None:
+    """Its text is the old one or the new one at every moment, and the next run brings it about."""
+    others = HOSTS.read_bytes()
+    assert alice.run(PROGRAM.with_name("locald"), "daemon", "start", "--http-port", "18080").returncode == 0
+    try:
+        assert alice.run(PROGRAM.with_name("locald"), "alias", "shop", "4000").returncode == 0
+        before = Machine.now(alice)
+        changes = of_the_authority("--hosts")
+        complete = HOSTS.read_bytes()
+        assert others != complete
+        for change in changes:
+            before.bring_back(alice)
+            killed_at(change, "--hosts", follow=False)
+            assert HOSTS.read_bytes() in (others, complete), change
+            assert facts(str(HOSTS))[:2] == (0, 0)
+            assert setup("--hosts").returncode == 0
+            assert HOSTS.read_bytes() == complete, change
+            assert not Path("/etc/hosts.locald-new").exists(), change
+        assert len(changes) >= 10
+        for change in of_the_authority("--uninstall"):
+            if "hosts" not in change.line:
+                continue
+            before.bring_back(alice)
+            assert setup("--hosts").returncode == 0
+            killed_at(change, "--uninstall", follow=False)
+            assert HOSTS.read_bytes() in (others, complete), change
+            assert setup("--uninstall").returncode == 0
+            assert HOSTS.read_bytes() == others, change
+            assert not list(Path("/etc").glob("hosts.locald-*")), change
+    finally:
+        assert alice.run(PROGRAM.with_name("locald"), "daemon", "stop").returncode == 0
