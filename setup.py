@@ -66,7 +66,7 @@ C = {
     "define_macros": [("_GNU_SOURCE", None), ("_DARWIN_C_SOURCE", None)],
     "extra_compile_args": ["-std=c11"],
 }
-HTTP2 = ("http2", "upstream_http2")  # what needs libnghttp2
+HTTP2 = ("http2", "upstream_http2", "connection_http2")  # what needs libnghttp2
 EXTENSIONS = [
     Extension(
         "locald.fdpass",

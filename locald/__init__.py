@@ -19,9 +19,10 @@ The rooms, and who may enter them (tests/test_layout.py keeps it so):
     proxy/      Host header to upstream: door, connection, http1, headers, routes, upstream, pages, access log
     tls/        HTTPS: certificates, and who trusts them
     supervisor/ the processes we start: in the foreground for `locald run`, and their end
+    doctor/     what is wrong on this machine, seen from all the rooms
     setup/      what runs as root, once, by `sudo locald-setup`; nothing else does
 
-Rooms never import rooms: daemon.py hands one room's callables to another.
+Rooms never import rooms: daemon.py hands one room's callables to another.  The doctor alone looks into all of them.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from locald.errors import LocaldError
 
 __all__ = ["Alias", "Aliases"]
 
-VERSION = 3  # 1 had names and ports only, 2 no protocols; the next save makes it 3
+VERSION = 3  # 1 had names and ports only, 2 no protocols and no plain; the next save makes it 3
 
 
 class Alias(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -30,6 +30,7 @@ class Alias(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     wildcard: bool = False
     strip: bool = False
     protocol: Literal["http1", "h2c"] = "http1"
+    plain: bool = False
 
 
 class _Version(msgspec.Struct):

@@ -5,6 +5,10 @@
     [limits]                # of the proxy, where its own are not right
     upstream_max = 16
 
+    [projects.shop]         # the app of this name has a certificate of yours, in PEM
+    cert = "~/certs/shop.pem"
+    key = "~/certs/shop-key.pem"
+
 A table of the file is a struct in a field of Config: every error then names its keys too.
 """
 
@@ -13,25 +17,23 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
 from locald.errors import LocaldError
 
-__all__ = ["LOCALHOST", "Config", "Limits", "parse"]
+__all__ = ["LOCALHOST", "Config", "Limits", "Project", "parse"]
 
 LOCALHOST = "localhost"  # always there, and in every URL that is shown (RFC 6761 section 6.3)
 SUFFIX_MAX = 50  # octets: a name has at most 200 of the 253 of a host (RFC 1035 section 2.3.4)
 LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
-HSTS = "browsers go to https:// by themselves (HSTS preload), and nothing listens there yet"
-DOUBTFUL = {
-    "local": "belongs to mDNS (RFC 6762): many systems ask the network for its names, and wait for an answer",
-    "dev": f"is a real domain of the internet: {HSTS}",
-    "app": f"is a real domain of the internet: {HSTS}",
-}
+MDNS = "belongs to mDNS (RFC 6762): many systems ask the network for its names, and wait for an answer"
+HSTS = ("app", "dev")  # whole domains of the internet where browsers use https:// only (the HSTS preload list)
 
 
+S = TypeVar("S", bound=msgspec.Struct)
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=86400)] | None
 Count = Annotated[int, msgspec.Meta(ge=1, le=100_000)] | None
 HeadBytes = Annotated[int, msgspec.Meta(ge=1024, le=1 << 20)] | None  # csrc/http1.h has the upper ends of these two
@@ -59,6 +61,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     upstream_max: Count = None
     streams_max: Count = None
     window_bytes: WindowBytes = None
+    stalled_s: Seconds = None
     write_high: Bytes = None
     log_max: Count = None
     loops_max: Count = None
@@ -69,16 +72,39 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return {key: value for key, value in msgspec.structs.asdict(self).items() if value is not None}
 
 
+class Project(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is special about the app of a name.  ``cert`` and ``key``: files, both or none; "~/" is the user's home."""
+
+    cert: str = ""
+    key: str = ""
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The settings, each with what holds where the file says nothing."""
 
     suffixes: tuple[str, ...] = (LOCALHOST,)
     limits: Limits = Limits()
+    projects: dict[str, Project] = {}
 
-    def notes(self) -> list[str]:
-        """What may be meant, and will not work as expected."""
-        tops = {suffix: DOUBTFUL.get(suffix.rpartition(".")[2]) for suffix in self.suffixes}
-        return [f"the suffix .{suffix} {why}" for suffix, why in tops.items() if why]
+    def notes(self, signed: Sequence[str] | None) -> list[str]:
+        """What may be meant, and will not work as expected.  ``signed``: the domains that HTTPS is had for, () if
+        that is not known, None if there is no HTTPS."""
+        others = [suffix for suffix in self.suffixes if suffix != LOCALHOST]
+        remedy = f"sudo locald-setup {' '.join(f'--domain {suffix}' for suffix in others)}"
+        notes = []
+        for suffix in others:
+            has = any(suffix == domain or suffix.endswith(f".{domain}") for domain in signed or ())
+            top = suffix.rpartition(".")[2]
+            if top == "local":
+                notes.append(f"the suffix .{suffix} {MDNS}")
+            if top in HSTS and signed is None:
+                notes.append(f"the suffix .{suffix} needs HTTPS, which is off: browsers use nothing else for .{top}")
+            elif top in HSTS and not has:
+                why = f"browsers use nothing else for .{top}, a domain of the internet (HSTS preload)"
+                notes.append(f"the suffix .{suffix} needs certificates: {why} ({remedy})")
+            elif signed and not has:
+                notes.append(f"the suffix .{suffix} has no HTTPS: our authority may not sign for it ({remedy})")
+        return notes
 
 
 def parse(text: str, file: str) -> Config:
@@ -90,12 +116,10 @@ def parse(text: str, file: str) -> Config:
     _refuse_unknown(found, Config, file)
     if isinstance(found.get("limits"), dict):
         _refuse_unknown(found["limits"], Limits, file, "limits.")
-    try:
-        config = msgspec.convert(found, Config)
-    except msgspec.ValidationError as error:
-        what, _, where = str(error).partition(" - at `$.")
-        key = where.rstrip("`")
-        raise LocaldError(f"{file}: {key}: {what[:1].lower()}{what[1:]}", _edit(file, key)) from None
+    projects = found.get("projects")
+    for name, table in projects.items() if isinstance(projects, dict) else ():
+        _check_project(name, table, file)
+    config = _convert(found, Config, file)
     for suffix in config.suffixes:
         _check_suffix(suffix, file)
     return msgspec.structs.replace(config, suffixes=tuple(dict.fromkeys((LOCALHOST, *config.suffixes))))
@@ -112,6 +136,32 @@ def _refuse_unknown(table: dict[str, Any], struct: type[msgspec.Struct], file: s
             near = difflib.get_close_matches(key, known, 1)
             hint = f"did you mean {near[0]}?" if near else f"the keys there are: {', '.join(known)}"
             raise LocaldError(f"{file}: {above}{key} is no setting", f"{hint}   (edit {file})")
+
+
+def _convert(table: object, struct: type[S], file: str, above: str = "") -> S:
+    try:
+        return msgspec.convert(table, struct)
+    except msgspec.ValidationError as error:
+        what, _, where = str(error).partition(" - at `$")
+        key = f"{above}{where.rstrip('`')}".strip(".")
+        raise LocaldError(f"{file}: {key}: {what[:1].lower()}{what[1:]}", _edit(file, key)) from None
+
+
+def _check_project(name: str, table: object, file: str) -> None:
+    where = f"projects.{name}" if name.isalnum() else f'projects."{name}"'
+    if not all(LABEL.fullmatch(label) for label in name.split(".")):
+        why = "is the name of no app: lower-case letters, digits and hyphens, in parts joined by dots"
+        raise LocaldError(f"{file}: {where} {why}", f"edit {file}")
+    if isinstance(table, dict):
+        _refuse_unknown(table, Project, file, f"{where}.")
+    project = _convert(table, Project, file, where)
+    for key, other in (("cert", "key"), ("key", "cert")):
+        path = getattr(project, key)
+        if not path and getattr(project, other):
+            raise LocaldError(f"{file}: {where} has {other} and no {key}: it takes both", f"edit {file}")
+        if path and not path.startswith(("/", "~/")):
+            hint = f"edit {file}: the daemon works in another folder than you"
+            raise LocaldError(f"{file}: {where}.{key}: {path!r} is not absolute, nor does it begin with ~/", hint)
 
 
 def _check_suffix(suffix: str, file: str) -> None:

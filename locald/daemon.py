@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import uvloop
 
@@ -55,18 +56,23 @@ from locald.errors import AddressUnavailable, BindError, Exit, LocaldError, Name
 from locald.paths import Paths, find
 from locald.proxy import targets
 from locald.proxy.access import Record
+from locald.proxy.alpn import SPEAKERS
 from locald.proxy.limits import Limits
 from locald.proxy.routes import Route, Routes
 from locald.proxy.server import Proxy
 from locald.supervisor.orphans import end_group
 from locald.supervisor.ports import free_port
+from locald.tls import parameters
 from locald.tls.freshness import keep_fresh
+from locald.tls.https import Https
+from locald.tls.own import Own
+from locald.tls.trust import system_trusts
 
 __all__ = ["Daemon", "main"]
 
 log = logging.getLogger("locald")
 
-HTTP_PORT = 80
+HTTP_PORT, HTTPS_PORT = 80, 443
 SEEN_MAX = 100  # requests in one message, which with long URLs is half a megabyte
 DRAIN_S = 2.0  # open requests get this long when the daemon stops; tunnels (hot reload) are then cut
 OPEN_MAX = 10240  # descriptors that macOS gives at most, whatever it says that its limit is (setrlimit(2) there)
@@ -86,16 +92,18 @@ class Running:
 
 
 class Daemon:
-    """One user's daemon.  ``ready`` is called with a greeting once it serves."""
+    """One user's daemon.  ``https_port``: None for no HTTPS.  ``ready`` is called with a greeting once it serves."""
 
-    def __init__(self, paths: Paths, http_port: int = HTTP_PORT) -> None:
+    def __init__(self, paths: Paths, http_port: int = HTTP_PORT, https_port: int | None = HTTPS_PORT) -> None:
         self.hello = Hello(PROTOCOL, locald.__version__, os.getpid())
         self._paths = paths
         self._http_port = http_port
+        self._https_port = https_port
+        self._https: Https | None = None
         self._since = time.time()
         self._notes: list[str] = []
         self._addresses: list[str] = []
-        self._suffixes: tuple[str, ...] = ()
+        self._settings: config.Config
         self._routes: Routes
         self._running: dict[Session, Running] = {}
         self._endings: set[asyncio.Task[None]] = set()
@@ -109,15 +117,23 @@ class Daemon:
         held = lock.hold(Path(self._paths.lock), socket_path)
         try:
             self._configure(self._read_config())
-            listeners = self._bind()
+            listeners = self._bind(self._http_port)
+            secure_listeners = self._bind_https()
             self._load_aliases()
-            logger = logging.getLogger("locald.proxy")
-            proxy = self._proxy = Proxy(self._routes, port=self._http_port, limits=self._limits, logger=logger)
+            proxy = self._proxy = Proxy(
+                self._routes,
+                port=self._http_port,
+                https_port=self._https_port or HTTPS_PORT,
+                limits=self._limits,
+                logger=logging.getLogger("locald.proxy"),
+            )
             control = ControlServer(socket_path, self.hello, self._dispatch, self._closed)
-            roots = asyncio.get_running_loop().create_task(keep_fresh(Path(self._paths.authority)))
+            watching = [asyncio.get_running_loop().create_task(keep_fresh(Path(self._paths.authority)))]
             try:
                 for listener in listeners:
                     await proxy.serve(listener)
+                if secure_listeners:
+                    watching.append(await self._serve_https(secure_listeners))
                 await control.start()
                 self._catch_signals()
                 log.info("serving %s", ", ".join(self._addresses))
@@ -125,7 +141,8 @@ class Daemon:
                 await self._stop.wait()
             finally:
                 log.info("stopping")
-                roots.cancel()
+                for task in watching:
+                    task.cancel()
                 control.broadcast(Stopping(self._restart))
                 await proxy.close(DRAIN_S)
                 await control.close()
@@ -146,41 +163,73 @@ class Daemon:
             raise LocaldError(f"{path} cannot be read: {error.strerror}", f"ls -l {path}") from None
 
     def _configure(self, settings: config.Config) -> None:
-        self._suffixes = settings.suffixes
+        self._settings = settings
         self._routes = Routes(settings.suffixes)
         self._limits = Limits(**settings.limits.given())
-        for note in settings.notes():
+
+    def _note(self, note: str) -> None:
+        """What is to be seen in `locald status`, for as long as this daemon runs."""
+        if note not in self._notes:
             self._notes.append(note)
             log.warning("%s", note)
 
-    def _bind(self) -> list[socket.socket]:
+    def _bind(self, port: int) -> list[socket.socket]:
         """The listeners, on both loopback addresses; a machine without IPv6 goes on with IPv4."""
         listeners: list[socket.socket] = []
         try:
             for address in ADDRESSES:
                 try:
-                    listeners.append(shim.bind(self._http_port, address))
+                    listeners.append(shim.bind(port, address))
                 except AddressUnavailable as error:
                     if not listeners:
                         raise
-                    self._notes.append(f"{error.message}: serving IPv4 only")
-                    log.warning("%s", self._notes[-1])
-                    continue
-                shown = f"[{address}]" if ":" in address else address
-                self._addresses.append(f"{shown}:{self._http_port}")
+                    if port == self._http_port:
+                        self._note(f"{error.message}: serving IPv4 only")
         except BaseException as error:
             for listener in listeners:
                 listener.close()
-            if isinstance(error, BindError) and self._http_port == HTTP_PORT:
+            if isinstance(error, BindError) and port == HTTP_PORT:
                 error.hint = f"{error.hint}\n{WITHOUT_80}".lstrip()
             raise
+        shown = (f"[{address}]" if ":" in address else address for address in ADDRESSES)
+        self._addresses += [f"{each}:{port}" for each, _ in zip(shown, listeners, strict=False)]
         return listeners
+
+    def _bind_https(self) -> list[socket.socket]:
+        """As _bind(); without the port HTTP goes on."""
+        if self._https_port is None:
+            return []
+        try:
+            return self._bind(self._https_port)
+        except BindError as error:
+            self._https_port = None
+            self._note(f"no HTTPS: {error.message}" + (f" ({error.hint})" if error.hint else ""))
+            return []
+
+    async def _serve_https(self, listeners: list[socket.socket]) -> asyncio.Task[None]:
+        """Begin; the task that looks from time to time whether it is trusted."""
+        protocols = list(SPEAKERS)
+        self._https = https = Https(
+            Path(self._paths.authority),
+            self._routes.owner,
+            protocols,
+            {name: self._own(name, project, protocols) for name, project in self._settings.projects.items()},
+            system_trusts,
+            lambda: self._proxy.secure(https.secures),
+        )
+        for listener in listeners:
+            await self._proxy.serve(listener, https.handshakes)
+        return asyncio.get_running_loop().create_task(https.watch(lambda: self._proxy.log.count))
+
+    def _own(self, name: str, project: config.Project, protocols: Sequence[str]) -> Own:
+        hosts = [f"{name}.{suffix}" for suffix in self._settings.suffixes]
+        cert, key = (Path(each).expanduser() for each in (project.cert, project.key))
+        return Own(name, cert, key, hosts, lambda: parameters.new(protocols))
 
     def _load_aliases(self) -> None:
         self._aliases = Aliases(Path(self._paths.aliases), _alias_route)
         if self._aliases.note:
-            self._notes.append(self._aliases.note)
-            log.error("%s", self._aliases.note)
+            self._note(self._aliases.note)
         for alias in self._aliases:
             self._routes.add(_alias_route(alias))
 
@@ -192,6 +241,8 @@ class Daemon:
     # What the control socket asks for.
 
     async def _dispatch(self, session: Session, request: Request) -> Reply | None:
+        if self._https is not None and isinstance(request, Status | Register | AddAlias):
+            await self._https.look()  # the answer has URLs in it
         match request:
             case Status():
                 return self._report()
@@ -229,18 +280,20 @@ class Daemon:
         self._routes.add(route)
         self._running[session] = Running(request, route, port, time.time())
         log.info("%s -> port %d (%s)", route.shown, port, detail)
-        return Registered(request.name, self._url(route), port)
+        return Registered(request.name, self._proxy.url(route), port)
 
     def _add_alias(self, request: AddAlias) -> Aliased:
         target = targets.spell(targets.parse(request.target))
-        alias = Alias(request.name, target, request.path, request.wildcard, request.strip, request.protocol)
+        alias = Alias(
+            request.name, target, request.path, request.wildcard, request.strip, request.protocol, request.plain
+        )
         route = _alias_route(alias)
         if (alias.name, alias.path) not in self._aliases:
             self._refuse_taken(route)
         self._aliases.add(alias)  # saved first: what cannot be kept is not begun
         self._routes.remove(*route.key)
         self._routes.add(route)
-        return Aliased(self._url(route), target)
+        return Aliased(self._proxy.url(route), target)
 
     def _remove_alias(self, name: str, path: str) -> Done:
         if (name, path) not in self._aliases:
@@ -312,7 +365,7 @@ class Daemon:
         return Access(
             time=record.time or self._wall(record.began),
             method=record.method.decode("latin-1"),
-            url=f"http://{host}{target}" if host else "",
+            url=f"{'https' if record.secure else 'http'}://{host}{target}" if host else "",
             status=record.status,
             received=record.received,
             sent=record.sent,
@@ -346,10 +399,12 @@ class Daemon:
             pid=self.hello.pid,
             since=self._since,
             http_port=self._http_port,
+            https_port=self._https_port,
+            trusted=self._https is not None and self._https.trusted,
             addresses=self._addresses,
-            suffixes=list(self._suffixes),
+            suffixes=list(self._settings.suffixes),
             connections=self._proxy.connections,
-            notes=self._notes,
+            notes=[*self._notes, *self._passing_notes()],
             apps=sorted(apps, key=lambda app: (app.name, app.path)),
         )
 
@@ -370,7 +425,8 @@ class Daemon:
             wildcard=route.wildcard,
             strip=bool(route.strip),
             protocol=route.protocol,
-            url=self._url(route),
+            plain=route.plain,
+            url=self._proxy.url(route),
             kind=kind,
             target=target,
             port=int(target) if target.isdecimal() else None,
@@ -383,9 +439,11 @@ class Daemon:
             answered=self._wall(line.answered) if line.answered else None,
         )
 
-    def _url(self, route: Route) -> str:
-        port = "" if self._http_port == HTTP_PORT else f":{self._http_port}"
-        return f"http://{route.name}.{config.LOCALHOST}{port}{route.path.decode() or '/'}"
+    def _passing_notes(self) -> list[str]:
+        """What may be mended while this daemon runs."""
+        if self._https is None:
+            return self._settings.notes(None)
+        return [*self._https.notes(), *self._settings.notes(self._https.domains)]
 
 
 def _alias_route(alias: Alias) -> Route:
@@ -398,7 +456,7 @@ def _alias_route(alias: Alias) -> Route:
 def _route(request: Register | Alias, leads_to: targets.Targets, detail: str, hint: str) -> Route:
     path = request.path.encode()
     strip = path if request.strip else b""
-    return Route(request.name, leads_to, detail, hint, path, strip, request.wildcard, request.protocol)
+    return Route(request.name, leads_to, detail, hint, path, strip, request.wildcard, request.protocol, request.plain)
 
 
 def _removal(route: Route) -> str:
@@ -411,17 +469,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m locald.daemon")
     parser.add_argument("--detach", type=int, metavar="FD")
     parser.add_argument("--http-port", type=int, default=HTTP_PORT)
+    parser.add_argument("--https-port", type=int)
     parser.add_argument("--allow-root", action="store_true")
     options = parser.parse_args()
     if options.detach is not None:
         if os.fork():
             os._exit(0)
         os.set_inheritable(options.detach, False)
-    sys.exit(serve(options.http_port, options.allow_root, options.detach))
+    sys.exit(serve(options.http_port, options.https_port, options.allow_root, options.detach))
 
 
-def serve(http_port: int, allow_root: bool, outcome: int | None = None) -> int:
-    """Run a daemon in this process until it ends; its exit code.  ``outcome`` is a descriptor to write to."""
+def serve(http_port: int, https_port: int | None, allow_root: bool, outcome: int | None = None) -> int:
+    """Run a daemon in this process until it ends; its exit code.  ``outcome`` is a descriptor to write to.
+
+    ``https_port`` None: the usual one, beside the usual one of HTTP; else there is no HTTPS.
+    """
+    if https_port is None and http_port == HTTP_PORT:
+        https_port = HTTPS_PORT
 
     def tell(message: Hello | Failure) -> None:
         if outcome is not None:
@@ -431,11 +495,12 @@ def serve(http_port: int, allow_root: bool, outcome: int | None = None) -> int:
                 os.close(outcome)  # after a failure our end closes it: who waits for that sees us gone
 
     os.umask(0o077)
+    sys.unraisablehook = _tell_unraisable
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
     try:
         _refuse_root(allow_root)
         _raise_descriptor_limit()
-        uvloop.run(_run(http_port, tell))
+        uvloop.run(_run(http_port, https_port, tell))
     except LocaldError as error:
         log.error("%s", error.message)
         tell(Failure(error.message, error.hint, error.exit_code))
@@ -447,8 +512,15 @@ def serve(http_port: int, allow_root: bool, outcome: int | None = None) -> int:
     return Exit.OK
 
 
-async def _run(http_port: int, tell: Callable[[Hello], None]) -> None:
-    await Daemon(find(os.environ), http_port).run(tell)
+async def _run(http_port: int, https_port: int | None, tell: Callable[[Hello], None]) -> None:
+    await Daemon(find(os.environ), http_port, https_port).run(tell)
+
+
+def _tell_unraisable(seen: Any) -> None:
+    """What Python can raise nowhere, in the log.  A client's name that is not ASCII (SNI) is nothing to tell of: its
+    handshake fails, and ssl has no other way to say so."""
+    if not isinstance(seen.exc_value, UnicodeDecodeError):
+        log.error("%s: %r", seen.err_msg or "ignored in", seen.object, exc_info=seen.exc_value)
 
 
 def _refuse_root(allowed: bool) -> None:

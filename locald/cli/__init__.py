@@ -5,6 +5,8 @@ status   what is running, and where
 requests what was asked, and what became of it
 alias    a name for a server that is already running
 daemon   start, stop, restart, status, logs
+hosts    whether this system finds the names
+doctor   what is wrong, and what mends it
 trust    the user's browsers, and who else trusts our certificate authority
 admin    setup: the same as locald-setup
 names    which name an app gets
@@ -38,6 +40,8 @@ class LazyGroup(click.Group):
         "requests": "Show what was asked, and what became of it.",
         "alias": "Name a server that is already running.",
         "daemon": "Start, stop and look at the daemon.",
+        "hosts": "Show whether this system finds the names, and mend it.",
+        "doctor": "Look for what is wrong, and say what mends it.",
         "trust": "Make your browsers trust the certificates of your apps.",
         "admin": "Set up the machine (needs root).",
     }

@@ -21,7 +21,14 @@ __all__ = ["command"]
 @route_options
 @click.option("--remove", is_flag=True, help="Take the name away again; with --path, that of this prefix.")
 def command(
-    name: str, target: str | None, path: str, strip: bool, wildcard: bool, protocol: Protocol, remove: bool
+    name: str,
+    target: str | None,
+    path: str,
+    strip: bool,
+    wildcard: bool,
+    protocol: Protocol,
+    plain: bool,
+    remove: bool,
 ) -> int:
     """Name a server that is already running at TARGET.
 
@@ -34,7 +41,7 @@ def command(
     locald alias shop 4000 --path /api --strip     http://shop.localhost/api/x asks port 4000 for /x
     locald alias grpc 50051 --protocol h2c
     """
-    if remove == (target is not None) or (remove and (strip or wildcard or protocol != "http1")):
+    if remove == (target is not None) or (remove and (strip or wildcard or plain or protocol != "http1")):
         raise click.UsageError("give either TARGET or --remove")
     name = check(name)
     if target is not None:
@@ -44,6 +51,6 @@ def command(
             client.request(RemoveAlias(name, path), Done)
             click.echo(f"{name}{path} is no longer an alias")
         else:
-            added = client.request(AddAlias(name, target, path, wildcard, strip, protocol), Aliased)
+            added = client.request(AddAlias(name, target, path, wildcard, strip, protocol, plain), Aliased)
             click.echo(f"{added.url}  ->  {'port ' if added.target.isdecimal() else ''}{added.target}")
     return 0

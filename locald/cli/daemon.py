@@ -30,6 +30,14 @@ http_port_option = click.option(
     help="Serve on PORT instead of 80.  Then every URL says so: http://NAME.localhost:PORT/",
 )
 
+https_port_option = click.option(
+    "--https-port",
+    type=click.IntRange(1, 65535),
+    default=None,
+    metavar="PORT",
+    help="Serve HTTPS on PORT instead of 443.  With --http-port and without this there is no HTTPS.",
+)
+
 
 @click.group("daemon")
 def command() -> None:
@@ -38,15 +46,16 @@ def command() -> None:
 
 @command.command()
 @http_port_option
+@https_port_option
 @click.option("--foreground", is_flag=True, help="Stay in the foreground, and log to stderr.")
 @click.option("--allow-root", is_flag=True, help="Run even as root (a container that has nobody else).")
-def start(http_port: int | None, foreground: bool, allow_root: bool) -> int:
+def start(http_port: int | None, https_port: int | None, foreground: bool, allow_root: bool) -> int:
     """Start the daemon."""
     if foreground:
         serve = import_module("locald.daemon").serve
-        code: int = serve(http_port or 80, allow_root)
+        code: int = serve(http_port or 80, https_port, allow_root)
         return code
-    _start(http_port, allow_root)
+    _start(http_port, https_port, allow_root)
     return Exit.OK
 
 
@@ -64,12 +73,15 @@ def stop() -> int:
 
 @command.command()
 @http_port_option
-def restart(http_port: int | None) -> int:
-    """Stop the daemon if it runs, and start it on the same port.  Running apps keep their URLs."""
+@https_port_option
+def restart(http_port: int | None, https_port: int | None) -> int:
+    """Stop the daemon if it runs, and start it on the same ports.  Running apps keep their URLs."""
     root = False
     try:
         with connect(places()) as client:
             report = client.request(Status(), Report)
+            if http_port is None:  # which other port would go with a new one of HTTP, nobody has said
+                https_port = https_port or report.https_port
             http_port = http_port or report.http_port
             root = os.geteuid() == 0  # then it was allowed before
         _stop(restart=True)
@@ -77,7 +89,7 @@ def restart(http_port: int | None) -> int:
         _stop(restart=True)
     except NotRunning:
         pass
-    _start(http_port, root)
+    _start(http_port, https_port, root)
     return Exit.OK
 
 
@@ -101,8 +113,9 @@ def logs(lines: int) -> int:
     return Exit.OK
 
 
-def _start(http_port: int | None, allow_root: bool) -> None:
+def _start(http_port: int | None, https_port: int | None, allow_root: bool) -> None:
     options = [f"--http-port={http_port}"] if http_port else []
+    options += [f"--https-port={https_port}"] if https_port else []
     if allow_root:
         options.append("--allow-root")
     launch(places(), options)

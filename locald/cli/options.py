@@ -1,4 +1,4 @@
-"""The options that `run` and `alias` share: which hosts and paths a name is for, and what its server speaks."""
+"""The options that `run` and `alias` share: which hosts and paths a name is for, and what is spoken."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ F = TypeVar("F", bound=Callable[..., object])
 
 
 def route_options(command: F) -> F:
-    """--path, --strip, --wildcard and --protocol."""
+    """--path, --strip, --wildcard, --protocol and --plain."""
     for option in reversed(OPTIONS):
         command = option(command)
     return command
@@ -49,4 +49,5 @@ OPTIONS = (
         default="http1",
         help="What the server speaks: h2c is HTTP/2 without TLS, for gRPC.",
     ),
+    click.option("--plain", is_flag=True, help="Serve http:// too, and send nobody to https://."),
 )

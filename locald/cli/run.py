@@ -39,16 +39,17 @@ def command(
     strip: bool,
     wildcard: bool,
     protocol: Protocol,
+    plain: bool,
     argv: tuple[str, ...],
 ) -> int:
-    """Run CMD behind http://NAME.localhost/, for as long as it runs.
+    """Run CMD behind https://NAME.localhost/, for as long as it runs.
 
     CMD finds the port to listen on in PORT, and as '$PORT' in its arguments (in quotes, so that your shell
     leaves it alone).  The exit code is CMD's; 127 if there is no such command, 126 if it cannot be run, 128 and
     the signal's number if one ended it.
     """
     folder, paths = Path.cwd(), places()
-    request = Register(derive(name, folder), list(argv), str(folder), port, path, wildcard, strip, protocol)
+    request = Register(derive(name, folder), list(argv), str(folder), port, path, wildcard, strip, protocol, plain)
     link = Link(paths, request)
     with contextlib.closing(link):
         given = link.open()

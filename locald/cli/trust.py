@@ -48,11 +48,8 @@ def _refuse_sudo() -> None:
 
 def _root() -> bytes:
     """Our root's certificate, in PEM.  Raises LocaldError where there is no authority that works."""
-    folder = Path(places().authority)
-    authority = import_module("locald.tls.store").load(folder, datetime.datetime.now(datetime.UTC))
-    root: bytes = authority.root.public_bytes(
-        import_module("cryptography.hazmat.primitives.serialization").Encoding.PEM
-    )
+    now = datetime.datetime.now(datetime.UTC)
+    root: bytes = import_module("locald.tls.glance").glance(Path(places().authority), now).root
     return root
 
 

@@ -44,6 +44,7 @@ class Register(Struct, tag="register", frozen=True, forbid_unknown_fields=True):
     wildcard: bool = False
     strip: bool = False
     protocol: Protocol = "http1"
+    plain: bool = False
 
 
 class Started(Struct, tag="started", frozen=True, forbid_unknown_fields=True):
@@ -66,6 +67,7 @@ class AddAlias(Struct, tag="alias", frozen=True, forbid_unknown_fields=True):
     wildcard: bool = False
     strip: bool = False
     protocol: Protocol = "http1"
+    plain: bool = False
 
 
 class RemoveAlias(Struct, tag="unalias", frozen=True, forbid_unknown_fields=True):
@@ -125,6 +127,7 @@ class App(Struct, tag="app", frozen=True, forbid_unknown_fields=True):
     wildcard: bool
     strip: bool
     protocol: Protocol
+    plain: bool
     url: str
     kind: str
     target: str
@@ -167,12 +170,15 @@ class Seen(Struct, tag="seen", frozen=True, forbid_unknown_fields=True):
 
 
 class Report(Struct, tag="report", frozen=True, forbid_unknown_fields=True):
-    """``suffixes``: what a host name ends in, after the name of an app."""
+    """``suffixes``: what a host name ends in, after the name of an app.  ``https_port``: None for no HTTPS;
+    ``trusted``: whether this system believes our certificates."""
 
     version: str
     pid: int
     since: float
     http_port: int
+    https_port: int | None
+    trusted: bool
     addresses: list[str]
     suffixes: list[str]
     connections: int

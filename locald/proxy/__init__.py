@@ -11,6 +11,8 @@ alpn          who speaks the protocol that a client has chosen
 connection    one client connection: requests in, responses out, with back-pressure; tunnels
 =======
 connection    one client connection of HTTP/1: requests in, responses out
+connection_http2  the same of HTTP/2: many at a time
+features      what this build can do: HTTP/2, or not
 exchange      one request and its response, with back-pressure; tunnels; retries
 >>>>>>> a1
 http1         bytes <-> events, a thin skin over csrc/http1.c  [pure]
@@ -21,6 +23,7 @@ targets       where a route leads, and how people write that   [pure]
 pool          dial, keep, a fair line for each route
 upstream      what an exchange and who answers it say to each other
 upstream_http1  a connection to an app that speaks HTTP/1
+upstream_http2  one to an app that speaks HTTP/2 in cleartext
 access        the access log: what became of the last requests
 pages         what we answer ourselves                         [pure]
 limits        every limit, and whose it follows                [pure]

@@ -7,7 +7,7 @@ cdef class Record:
     cdef readonly str app, upstream, note
     cdef readonly double began, first, ended, time
     cdef readonly int status
-    cdef readonly bint tunnel
+    cdef readonly bint tunnel, secure
 
 
 cdef class Log:

@@ -14,6 +14,7 @@ class Record:
     ended: float
     status: int
     tunnel: bool
+    secure: bool
 
 class Log:
     count: int

@@ -21,7 +21,7 @@ cdef class Record:
     """One request.  ``began``, ``first`` (byte of the response) and ``ended``: by clock.pxd, 0 for not yet;
     ``time``: when it came, in seconds of the Unix epoch, once it is over.
     ``received``, ``sent``: bytes of bodies, or of a ``tunnel``; ``note``: what went wrong, "" for nothing; ``app``: the
-    route, and ``upstream``: who was asked, "" for none."""
+    route, and ``upstream``: who was asked, "" for none; ``secure``: it came over TLS."""
 
     def __cinit__(self):
         self.method = self.host = self.target = b""

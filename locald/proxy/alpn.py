@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from locald.proxy.connection import Client
+from locald.proxy.features import HTTP2, H2Client
 
 if TYPE_CHECKING:
     from locald.proxy.server import Proxy
@@ -14,4 +15,5 @@ if TYPE_CHECKING:
 __all__ = ["SPEAKERS"]
 
 # The preferred one first; the last one is for clients that choose none.
-SPEAKERS: dict[str, Callable[[Proxy], Protocol]] = {"http/1.1": Client}
+SPEAKERS: dict[str, Callable[[Proxy], Protocol]] = {"h2": H2Client} if HTTP2 else {}
+SPEAKERS["http/1.1"] = Client

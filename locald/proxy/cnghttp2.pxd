@@ -64,6 +64,7 @@ cdef extern from "<nghttp2/nghttp2.h>":
         NGHTTP2_HEADERS
         NGHTTP2_RST_STREAM
         NGHTTP2_SETTINGS
+        NGHTTP2_PING
         NGHTTP2_GOAWAY
         NGHTTP2_PRIORITY_UPDATE
 
@@ -163,5 +164,6 @@ cdef extern from "<nghttp2/nghttp2.h>":
         nghttp2_session *, uint8_t, int32_t, const nghttp2_priority_spec *, const nghttp2_nv *, size_t, void *)
     int nghttp2_submit_trailer(nghttp2_session *, int32_t, const nghttp2_nv *, size_t)
     int nghttp2_submit_rst_stream(nghttp2_session *, uint8_t, int32_t, uint32_t)
+    int nghttp2_submit_ping(nghttp2_session *, uint8_t, const uint8_t *)
     int nghttp2_submit_shutdown_notice(nghttp2_session *)
     int nghttp2_submit_goaway(nghttp2_session *, uint8_t, int32_t, uint32_t, const uint8_t *, size_t)

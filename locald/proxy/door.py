@@ -14,19 +14,22 @@ import logging
 import resource
 import socket
 import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from locald.proxy.alpn import SPEAKERS
-from locald.proxy.connection import Client
 from locald.proxy.secure import Secure
 from locald.proxy.stream import Stream
 
 if TYPE_CHECKING:
+    from locald.proxy.connection import Client
+    from locald.proxy.connection_http2 import H2Client
     from locald.proxy.server import Proxy
 
-__all__ = ["Door", "Handshakes", "Visitor", "affordable"]
+    Visitor: TypeAlias = Client | H2Client | Secure
 
-Visitor: TypeAlias = Client | Secure
+__all__ = ["Door", "Handshakes", "affordable"]
 
 BACKLOG = 4096  # who waits outside; the kernel may allow fewer (net.core.somaxconn)
 MOST = 10_000  # clients, where the descriptors suffice: idle, they take some 40 MB (tests/proxy/test_crowds.py)
@@ -44,6 +47,14 @@ class Handshakes(Protocol):
     def context(self) -> ssl.SSLContext: ...
 
     async def prepare(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Entrance:
+    """A listener's: who comes in there, and what has to be ready before."""
+
+    welcome: Callable[[Proxy], Visitor]
+    tls: Handshakes | None = None
 
 
 def affordable() -> int:
@@ -65,18 +76,25 @@ class Door:
             )
         self._proxy = proxy
         self._log = logger
-        self._listeners: dict[socket.socket, Handshakes | None] = {}
+        self._listeners: dict[socket.socket, Entrance] = {}
         self._preparing: dict[socket.socket, asyncio.Task[None]] = {}
         self._inside: dict[Visitor, float] = {}  # and since when
         self._leaving: set[Visitor] = set()  # they have been asked to
         self.is_open = True
         self._told = False
 
-    def listen(self, listener: socket.socket, tls: Handshakes | None = None) -> None:
-        """Accept there; the socket is ours from now on."""
+    def listen(self, listener: socket.socket, welcome: Callable[[Proxy], Visitor]) -> None:
+        """Accept there; the socket is ours from now on.  ``welcome`` makes the protocol of who comes in."""
+        self._add(listener, Entrance(welcome))
+
+    def listen_tls(self, listener: socket.socket, tls: Handshakes) -> None:
+        """The same, where it is HTTPS that comes in."""
+        self._add(listener, Entrance(lambda proxy: Secure(proxy, tls.context, SPEAKERS), tls))
+
+    def _add(self, listener: socket.socket, entrance: Entrance) -> None:
         listener.setblocking(False)
         listener.listen(BACKLOG)
-        self._listeners[listener] = tls
+        self._listeners[listener] = entrance
         if self.is_open:
             self._watch(listener)
 
@@ -127,7 +145,8 @@ class Door:
 
     def _knock(self, listener: socket.socket) -> None:
         """A client has come."""
-        tls = self._listeners[listener]
+        entrance = self._listeners[listener]
+        tls = entrance.tls
         if tls is not None and not tls.is_ready:
             self._proxy.loop.remove_reader(listener)
             self._preparing[listener] = self._proxy.loop.create_task(self._prepare(listener, tls))
@@ -145,7 +164,7 @@ class Door:
                 self._make_room()
             return  # or it has gone again
         sock.setblocking(False)
-        client = Client(self._proxy) if tls is None else Secure(self._proxy, tls.context, SPEAKERS)
+        client = entrance.welcome(self._proxy)
         self._inside[client] = self._proxy.now()
         Stream(self._proxy.poller, sock, client)
 

@@ -19,6 +19,7 @@ cdef class Origin:
     cdef bytes _host
     cdef long long _changes
     cdef int _loops_max
+    cdef bint _moved  # to https://
 
     cdef Record begin(self, Request request)
     cdef object objection(self, Request request)

@@ -6,6 +6,8 @@ Neither side is read while the other does not take more, so what waits in memory
 bodies.
 """
 
+from functools import partial
+
 from locald.proxy import headers, pages
 from locald.proxy.pool import DialError
 from locald.proxy.routes import rewritten
@@ -41,6 +43,7 @@ cdef class Origin:
         cdef Record record = Record.__new__(Record)
         record.began = now()
         record.method, record.host, record.target = request.method, request.host, request.target
+        record.secure = self.hop.secure
         self._find(request)
         if self.line is not None:
             record.app = self.line.name
@@ -51,11 +54,14 @@ cdef class Origin:
         if request.method == b"CONNECT" or request.method == b"TRACE":
             return pages.not_allowed()
         if self.route is None:
-            return pages.not_found(request.host, self.routes, self.proxy.port)
+            return pages.not_found(request.host, self.routes, partial(self.proxy.url, secure=self.hop.secure))
         if is_last_hop(request):
             return pages.last_hop()
         if count_loops(request) >= self._loops_max:
             return pages.loop(self.route)
+        # No browser follows where a WebSocket's handshake is sent elsewhere (RFC 6455 section 4.1), nor does "*" lead.
+        if self._moved and request.target.startswith(b"/") and not is_websocket(request):
+            return pages.moved(request.host, request.target, self.proxy.https_port)
         self.line.requests += 1
         return None
 
@@ -73,6 +79,7 @@ cdef class Origin:
             return
         self.route = self.routes.find(request.host, request.target)
         self.line = self.pool.line(self.route) if self.route is not None else None
+        self._moved = not self.hop.secure and self.route is not None and self.proxy.moves(self.route, request.host)
         self._host = request.host if self.routes.has_whole(request.host) else None
         self._changes = self.routes.changes
 
@@ -139,6 +146,8 @@ cdef class Exchange(Borrower):
     request, which is not complete before ``request_done``.
     """
 
+    # An upstream that has ended may be gone when a call of it returns: so a call has a reference of its own.
+
     # Towards the upstream.
 
     cdef start(self, Asker asker, Request request, object route, Line line, Record record):
@@ -202,17 +211,18 @@ cdef class Exchange(Borrower):
 
     cdef request_data(self, bytes data):
         """Some of the body; only while it is wanted."""
-        if self.upstream is None:
-            return
-        self.record.received += len(data)
-        self.upstream.send(data)
+        cdef Upstream upstream = self.upstream
+        if upstream is not None:
+            self.record.received += len(data)
+            upstream.send(data)
 
     cdef request_end(self, End end):
         """The body is complete."""
+        cdef Upstream upstream = self.upstream
         self.request_done = True
         self.wants_body = False
-        if self.upstream is not None:
-            self.upstream.end(headers.trailers(end.trailers) if end.trailers else end.trailers)
+        if upstream is not None:
+            upstream.end(headers.trailers(end.trailers) if end.trailers else end.trailers)
 
     cdef upstream_writable(self, bint writable):
         self.wants_body = writable and not self.request_done
@@ -287,11 +297,12 @@ cdef class Exchange(Borrower):
 
     cdef set_blocked(self, bint blocked):
         """The client does not take more of the response, or does again."""
+        cdef Upstream upstream = self.upstream
         self.blocked = blocked
-        if self.upstream is not None:
-            self.upstream.set_paused(blocked)
+        if upstream is not None:
+            upstream.set_paused(blocked)
             if not blocked:
-                self.upstream.pump()
+                upstream.pump()
 
     cdef abandon(self):
         """The client is gone.  Logs the request."""
@@ -337,19 +348,21 @@ cdef class Exchange(Borrower):
 
     cdef tunnel_send(self, bytes data):
         """Bytes of the client's."""
+        cdef Upstream upstream = self.upstream
         self.record.received += len(data)
-        if self.upstream is not None:
-            self.upstream.send(data)
+        if upstream is not None:
+            upstream.send(data)
 
     cdef tunnel_end(self):
         """No more of those will come."""
+        cdef Upstream upstream = self.upstream
         self._asker_ended = True
-        if self.upstream is None:
+        if upstream is None:
             return
         if self._upstream_ended:
             self._close_tunnel()
         else:
-            self.upstream.end_tunnel()
+            upstream.end_tunnel()
 
     cdef tunnel_data(self, bytes data):
         self.record.sent += len(data)

@@ -16,6 +16,7 @@ cdef struct Plan:
 cdef class Hop:
     cdef readonly str client, scheme
     cdef readonly int port
+    cdef readonly bint secure  # over TLS
     cdef bytes known, node, host, forwarded
 
     cdef bytes forwarded_for(self, bytes host)

@@ -215,6 +215,7 @@ cdef class Hop:
 
     def __init__(self, str client, str scheme, int port):
         self.client, self.scheme, self.port = client, scheme, port
+        self.secure = scheme == "https"
         self.node = b'"[%b]"' % client.encode() if ":" in client else client.encode()
         self.known = b"".join(
             b"%b: %b\r\n" % field

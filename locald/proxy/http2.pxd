@@ -17,17 +17,24 @@ cdef struct Piece:
     size_t size
 
 
+cdef struct Bucket:
+    double tokens
+    double filled  # when it last was
+
+
 cdef class Strand:
     cdef readonly int id
     cdef public object owner
     cdef readonly Py_ssize_t queued
     cdef readonly bint ended, full, gone
+    cdef readonly bint was_reset  # by the other side
+    cdef readonly bint too_large  # the head that came on it
     cdef readonly bytes protocol
     cdef list _pieces, _trailers
     cdef Py_ssize_t _first  # of the pieces that is not all sent
     cdef size_t _at  # in that one
     cdef size_t _uncredited
-    cdef bint _deferred, _is_head, _is_final, _is_deaf, _stops
+    cdef bint _deferred, _is_head, _is_final, _is_deaf, _stops, _cut
 
 
 cdef class Session:
@@ -35,13 +42,15 @@ cdef class Session:
     cdef readonly dict strands
     cdef readonly unsigned long long moved
     cdef readonly bint in_head
+    cdef readonly size_t queued
     cdef nghttp2_session *_session
     cdef object _failure
-    cdef double _time, _tokens, _refilled
+    cdef double _time
+    cdef Bucket _frames, _resets
     cdef Py_ssize_t _high
     cdef uint32_t _streams_max
     cdef http1_limits _limits
-    cdef bint _fresh, _exhausted
+    cdef bint _fresh, _exhausted, _leaving, _noticed
     # The head that is coming in.  No two ever do on one connection (RFC 9113 section 4.3).
     cdef char *_text
     cdef size_t _size, _room, _listed
@@ -56,7 +65,7 @@ cdef class Session:
     cdef Strand _filling
     # What take() makes.
     cdef PyObject *_out
-    cdef size_t _used, _queued
+    cdef size_t _used
     cdef list _drained
 
     cpdef object request(self, Strand strand, Request request, int status)
@@ -75,17 +84,22 @@ cdef class Session:
     cpdef object answer_list(self, Strand strand, list fields, bint interim, bint ends)
     cdef Strand ask(self, const nghttp2_nv *fields, size_t count, bint ends, bint is_head, object owner)
     cpdef Strand ask_list(self, list fields, bint ends, object owner)
+    cdef uint32_t strands_max(self)
     cpdef object send(self, Strand strand, bytes data)
     cpdef object finish(self, Strand strand, list trailers)
     cpdef object stop(self, Strand strand)
+    cpdef object cut(self, Strand strand)
     cpdef object reset(self, Strand strand, uint32_t code)
     cpdef object credit(self, Strand strand, size_t size)
     cpdef object terminate(self, uint32_t code)
-    cpdef object shut_down(self, bint final)
+    cpdef object shut_down(self)
 
-    cdef bint _spend(self) noexcept
+    cdef bint _spend(self, Bucket *bucket) noexcept
+    cdef void _earn(self, double tokens) noexcept
     cdef object _settle(self, ssize_t result)
     cdef object _deliver(self)
+    cdef object _resume(self, Strand strand)
+    cdef object _say_final(self)
     cdef object _call_writable(self)
     cdef object _put(self, const void *data, size_t size)
     cdef object _grant_streams(self)

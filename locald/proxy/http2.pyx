@@ -69,7 +69,8 @@ cdef class Strand:
 
 cdef class Session:
     """One connection's HTTP/2.  ``strands``: the open streams by their numbers; ``moved``: grows with all that is of
-    use, in either direction; ``in_head``: a head has begun, and is not whole."""
+    use, in either direction; ``queued``: bytes of bodies that wait to be sent; ``in_head``: a head has begun, and is
+    not whole."""
 
     def __cinit__(self, bint server, limits, *args):
         cdef nghttp2_option *option = NULL
@@ -79,7 +80,7 @@ cdef class Session:
         self._limits = http1_limits(limits.head_bytes, limits.fields_max, limits.target_bytes)
         self._streams_max = limits.streams_max
         self._high = limits.write_high // 4
-        self._tokens = BURST
+        self._frames.tokens = self._resets.tokens = BURST
         self._fresh = True
         self._drained = []
         _check(nghttp2_option_new(&option))
@@ -201,7 +202,7 @@ cdef class Session:
         """Append to what is taken."""
         cdef size_t room = size_of(self._out) if self._out is not NULL else 0
         if self._used + size > room:
-            room = max(2 * room, self._used + size, min(self._queued + ROOM, <size_t> 1 << 18))
+            room = max(2 * room, self._used + size, min(self.queued + ROOM, <size_t> 1 << 18))
             if self._out is NULL:
                 self._out = new_bytes(NULL, room)
             else:
@@ -266,6 +267,10 @@ cdef class Session:
         is_head = (b":method", b"HEAD") in fields
         return self.ask(vector, put_list(fields, vector), ends, is_head, owner)
 
+    cdef uint32_t strands_max(self):
+        """How many requests the other side takes at a time, once it has said so."""
+        return nghttp2_session_get_remote_settings(self._session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS)
+
     cpdef object send(self, Strand strand, bytes data):
         """Queue a part of a body."""
         cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
@@ -273,8 +278,12 @@ cdef class Session:
             return
         strand._pieces.append(data)
         strand.queued += size
-        self._queued += size
+        self.queued += size
         strand.full = strand.full or strand.queued >= self._high
+        self._resume(strand)
+
+    cdef object _resume(self, Strand strand):
+        """There is something for nghttp2 to ask for."""
         if strand._deferred:
             strand._deferred = False
             _check(nghttp2_session_resume_data(self._session, strand.id))
@@ -285,9 +294,7 @@ cdef class Session:
             return
         strand.ended = True
         strand._trailers = trailers
-        if strand._deferred:
-            strand._deferred = False
-            _check(nghttp2_session_resume_data(self._session, strand.id))
+        self._resume(strand)
 
     cpdef object stop(self, Strand strand):
         """No more of the body that comes is wanted: the other side is told so, behind our own last word."""
@@ -295,6 +302,13 @@ cdef class Session:
             return
         strand._is_deaf = strand._stops = True
         self.credit(strand, strand._uncredited)
+
+    cpdef object cut(self, Strand strand):
+        """The rest of the body will not come: what is queued is sent, and then a reset with INTERNAL_ERROR."""
+        if not strand.gone:
+            strand._cut = strand._is_deaf = True
+            self.credit(strand, strand._uncredited)
+            self._resume(strand)
 
     cpdef object reset(self, Strand strand, uint32_t code):
         """Close it at once (RFC 9113 section 7 has the codes)."""
@@ -314,26 +328,33 @@ cdef class Session:
         """Say so, and be over: nothing that still comes is looked at."""
         _check(nghttp2_session_terminate_session(self._session, code))
 
-    cpdef object shut_down(self, bint final):
-        """Take no new requests: first announced, and ``final`` once what was on its way has come (section 6.8)."""
-        if final:
-            _check(nghttp2_submit_goaway(
-                self._session, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(self._session),
-                NGHTTP2_NO_ERROR, NULL, 0,
-            ))
-        else:
+    cpdef object shut_down(self):
+        """Take no new requests: announced first, and final when the answer to a PING shows that it was heard, with what
+        was on its way (RFC 9113 section 6.8).  Then it is over as soon as the last strand is."""
+        if not self._leaving:
+            self._leaving = True
             _check(nghttp2_submit_shutdown_notice(self._session))
+
+    cdef object _say_final(self):
+        _check(nghttp2_submit_goaway(
+            self._session, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(self._session),
+            NGHTTP2_NO_ERROR, NULL, 0,
+        ))
 
     # Tokens.
 
-    cdef bint _spend(self) noexcept:
+    cdef bint _spend(self, Bucket *bucket) noexcept:
         """For a frame that brings nothing; whether there are none left."""
-        if self._tokens < 1:
-            self._tokens = min(<double> BURST, RATE * (self._time - self._refilled))
-            self._refilled = self._time
-        self._tokens -= 1
-        self._exhausted = self._exhausted or self._tokens < 0
+        if bucket.tokens < 1:
+            bucket.tokens = min(<double> BURST, bucket.tokens + RATE * (self._time - bucket.filled))
+            bucket.filled = self._time
+        bucket.tokens -= 1
+        self._exhausted = self._exhausted or bucket.tokens < 0
         return self._exhausted
+
+    cdef void _earn(self, double tokens) noexcept:
+        """For what brings something; never for resets, which nghttp2 counts too, from 1.57 on."""
+        self._frames.tokens = min(<double> BURST, self._frames.tokens + tokens)
 
     # Heads that come in.
 
@@ -342,7 +363,7 @@ cdef class Session:
         cdef http1_span *pseudo
         self._listed += namelen + valuelen + 32  # as RFC 9113 section 6.5.2 counts
         if self._status:
-            self._spend()  # a table's entry, named by one byte, can have 64 KB
+            self._spend(&self._frames)  # a table's entry, named by one byte, can have 64 KB
             return
         if namelen and name[0] == c":":
             pseudo = self._pseudo(name, namelen)
@@ -403,6 +424,7 @@ cdef class Session:
         if strand is None or strand._is_deaf:
             return
         if self._status:
+            strand.too_large = True
             self.reset(strand, NGHTTP2_PROTOCOL_ERROR)
         elif self.server or strand._is_final:
             self._trailers_done(strand)
@@ -555,6 +577,8 @@ cdef class Session:
         """How much of the body goes into the next frame."""
         cdef nghttp2_nv[HTTP1_FIELDS_MAX] vector
         cdef size_t size = min(length, <size_t> strand.queued)
+        if size == 0 and strand._cut:
+            return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE
         if size == 0 and not strand.ended:
             strand._deferred = True
             return NGHTTP2_ERR_DEFERRED
@@ -572,10 +596,10 @@ cdef class Session:
         cdef size_t part
         cdef bytes piece
         self._put(head, 9)
-        self._queued -= size
+        self.queued -= size
         strand.queued -= size
         self.moved += 1
-        self._tokens = min(<double> BURST, self._tokens + FOR_DATA)
+        self._earn(FOR_DATA)
         while size:
             piece = strand._pieces[strand._first]
             part = min(size, PyBytes_GET_SIZE(piece) - strand._at)
@@ -610,7 +634,11 @@ cdef class Session:
         if frame.hd.type == NGHTTP2_RST_STREAM:
             # Whoever makes us reset its streams, by frames that are wrong, pays for that as for resets of its own.
             if self.server and frame.rst_stream.error_code not in OUR_OWN_RESETS:
-                self._spend()
+                self._spend(&self._resets)
+        elif frame.hd.type == NGHTTP2_GOAWAY:
+            if self._leaving and not self._noticed:
+                self._noticed = True
+                _check(nghttp2_submit_ping(self._session, NGHTTP2_FLAG_NONE, NULL))  # it would go before the notice
         elif (frame.hd.type == NGHTTP2_DATA or frame.hd.type == NGHTTP2_HEADERS) and (
             frame.hd.flags & NGHTTP2_FLAG_END_STREAM
         ):
@@ -628,11 +656,11 @@ cdef class Session:
         if self._filling is strand and self._count:
             self._deliver()
         strand.gone = True
-        self._queued -= strand.queued
+        self.queued -= strand.queued
         if strand._uncredited:
             _check(nghttp2_session_consume_connection(self._session, strand._uncredited))
         if code == NGHTTP2_NO_ERROR and strand.ended:
-            self._tokens = min(<double> BURST, self._tokens + FOR_STREAM)
+            self._earn(FOR_STREAM)
         self.closed(strand, code)
 
 
@@ -719,6 +747,7 @@ cdef bint brings_nothing(Session me, const nghttp2_frame_hd *head) noexcept:
 
 cdef int on_begin_frame(nghttp2_session *_, const nghttp2_frame_hd *head, void *data) noexcept:
     cdef Session me = <Session> data
+    cdef Bucket *spent
     try:
         if me._count and (head.type != NGHTTP2_DATA or head.stream_id != me._filling.id):
             me._deliver()
@@ -726,7 +755,8 @@ cdef int on_begin_frame(nghttp2_session *_, const nghttp2_frame_hd *head, void *
         return failed(me, error)
     if head.flags & END_HEADERS:
         me.in_head = False
-    return NGHTTP2_ERR_CALLBACK_FAILURE if brings_nothing(me, head) and me._spend() else 0
+    spent = &me._resets if head.type == NGHTTP2_RST_STREAM else &me._frames
+    return NGHTTP2_ERR_CALLBACK_FAILURE if brings_nothing(me, head) and me._spend(spent) else 0
 
 
 cdef int on_begin_headers(nghttp2_session *_, const nghttp2_frame *frame, void *data) noexcept:
@@ -788,14 +818,22 @@ cdef int on_data(
 cdef int on_frame(nghttp2_session *_, const nghttp2_frame *frame, void *data) noexcept:
     cdef Session me = <Session> data
     cdef bint ends = frame.hd.flags & NGHTTP2_FLAG_END_STREAM
+    cdef void *found
     try:
         if frame.hd.type == NGHTTP2_HEADERS:
             me._head_done(frame.hd.stream_id, ends, frame.headers.cat == NGHTTP2_HCAT_REQUEST)
         elif frame.hd.type == NGHTTP2_DATA:
             if ends:
                 me._body_done(frame.hd.stream_id)
-            elif frame.hd.length and frame.hd.length == frame.data.padlen and me._spend():
+            elif frame.hd.length and frame.hd.length == frame.data.padlen and me._spend(&me._frames):
                 return NGHTTP2_ERR_CALLBACK_FAILURE
+        elif frame.hd.type == NGHTTP2_RST_STREAM:
+            found = nghttp2_session_get_stream_user_data(me._session, frame.hd.stream_id)
+            if found is not NULL:
+                (<Strand> found).was_reset = True
+        elif frame.hd.type == NGHTTP2_PING:
+            if me._noticed and frame.hd.flags & NGHTTP2_FLAG_ACK:
+                me._say_final()
         elif frame.hd.type == NGHTTP2_GOAWAY:
             me.going_away(frame.goaway.error_code)
     except BaseException as error:

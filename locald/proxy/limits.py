@@ -27,6 +27,7 @@ class Limits:
     upstream_max: int = 128  # connections at work for one route, tunnels apart; who comes then waits in line
     streams_max: int = 128  # requests at once on one connection of HTTP/2: nginx's http2_max_concurrent_streams
     window_bytes: int = 1 << 18  # of an upload that may come before the app took any; 16 times that on one connection
+    stalled_s: float = 300.0  # that a client of HTTP/2 takes nothing of what waits for it; nginx's send_timeout is 60
     write_high: int = 1 << 18  # bytes that wait in one transport before its source is paused
     log_max: int = 1000  # requests that `locald requests` can show: with long URLs some 2.5 MB
     loops_max: int = 5  # times a request may have passed through us

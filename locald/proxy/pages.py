@@ -9,15 +9,28 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from itertools import islice
 
 from locald.proxy.http1 import Request, serialize
-from locald.proxy.routes import Route, Routes
+from locald.proxy.routes import Route, Routes, bare
 
-__all__ = ["Page", "bad_gateway", "last_hop", "loop", "no_tls", "not_allowed", "not_found", "refused", "render"]
+__all__ = [
+    "Page",
+    "bad_gateway",
+    "last_hop",
+    "loop",
+    "moved",
+    "no_such_protocol",
+    "no_tls",
+    "not_allowed",
+    "not_found",
+    "parts",
+    "refused",
+    "render",
+]
 
 
 ALLOW = (b"Allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
@@ -50,10 +63,9 @@ class Page:
     note: str = ""  # what the log says of it, if that is not the title
 
 
-def not_found(host: bytes, routes: Routes, port: int) -> Page:
-    """404: no app has this name, or none of its apps this path; those that there are."""
-    suffix = "" if port == 80 else f":{port}"
-    apps = tuple(_listed(route, suffix) for route in islice(routes, LISTED_MAX))
+def not_found(host: bytes, routes: Routes, url: Callable[[Route], str]) -> Page:
+    """404: no app has this name, or none of its apps this path; those that there are, each at its ``url``."""
+    apps = tuple(_listed(route, url(route)) for route in islice(routes, LISTED_MAX))
     facts = () if apps else ("No app is running.",)
     if len(routes) > LISTED_MAX:
         facts = (f"{len(routes)} apps are there, and these are the first; all of them: locald status",)
@@ -63,8 +75,7 @@ def not_found(host: bytes, routes: Routes, port: int) -> Page:
     return Page(404, f"No app is named {shown}", facts, "locald run --name NAME -- CMD", apps)
 
 
-def _listed(route: Route, suffix: str) -> App:
-    url = f"http://{route.name}.localhost{suffix}{route.path.decode() or '/'}"
+def _listed(route: Route, url: str) -> App:
     return App(route.shown, url, f"*.{route.name}.localhost" if route.wildcard else "")
 
 
@@ -111,6 +122,23 @@ def no_tls() -> Page:
     )
 
 
+def no_such_protocol() -> Page:
+    """501: an extended CONNECT for something else than a WebSocket (RFC 9220 section 3)."""
+    return Page(501, "Not Implemented", ("Of tunnels through HTTP/2 only those of WebSockets are made.",))
+
+
+def moved(host: bytes, target: bytes, port: int) -> Page:
+    """308: the same over TLS, by the same method; never to be remembered, since HTTPS may be switched off again."""
+    place = b"https://%b%b%b" % (bare(host), b"" if port == 443 else b":%d" % port, target)
+    return Page(
+        308,
+        "This app is at https://",
+        hint="ask there; curl -L follows.  To serve http:// too: --plain, of locald run and locald alias",
+        fields=((b"Location", place),),
+        note="sent to https://",
+    )
+
+
 def last_hop() -> Page:
     """200 to an OPTIONS that may go no further than here (RFC 9110 section 7.6.2)."""
     return Page(200, "This is locald", ("Max-Forwards let the request come as far as here.",), fields=(ALLOW,))
@@ -126,8 +154,8 @@ def not_allowed() -> Page:
     )
 
 
-def render(page: Page, request: Request | None, close: bool) -> bytes:
-    """The whole response, in the form that the request prefers."""
+def parts(page: Page, request: Request | None) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """The response's fields, and its body, in the form that the request prefers."""
     kind, write = FORMS[_best(request)]
     data = write(page).encode()
     fields = [
@@ -141,12 +169,17 @@ def render(page: Page, request: Request | None, close: bool) -> bytes:
         ),
         *page.fields,
     ]
+    return fields, b"" if request is not None and request.method == b"HEAD" else data
+
+
+def render(page: Page, request: Request | None, close: bool) -> bytes:
+    """The whole response as one of HTTP/1."""
+    fields, data = parts(page, request)
     if close:
         fields.append((b"Connection", b"close"))
     elif request is not None and request.minor == 0:
         fields.append((b"Connection", b"keep-alive"))
-    head = serialize(b"HTTP/1.1 %d %b" % (page.status, HTTPStatus(page.status).phrase.encode()), fields)
-    return head if request is not None and request.method == b"HEAD" else head + data
+    return serialize(b"HTTP/1.1 %d %b" % (page.status, HTTPStatus(page.status).phrase.encode()), fields) + data
 
 
 def _best(request: Request | None) -> str:

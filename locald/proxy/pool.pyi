@@ -5,6 +5,7 @@ from locald.proxy.routes import Route
 from locald.proxy.stream import Poller
 from locald.proxy.upstream import Line, Upstream
 from locald.proxy.upstream_http1 import Http1Upstream
+from locald.proxy.upstream_http2 import Http2Connection
 
 HAS_HTTP2: bool
 
@@ -14,7 +15,7 @@ class DialError(Exception):
 
 class Pool:
     limits: Limits
-    open: Set[Http1Upstream]
+    open: Set[Http1Upstream | Http2Connection]
     draining: bool
     def __init__(self, limits: Limits, poller: Poller) -> None: ...
     def now(self) -> float: ...

@@ -91,8 +91,8 @@ cdef class Pool:
     cdef Upstream take(self, Line line, bint replayable):
         """The connection that was used last, if it was idle for less than its time; the others may then grow old.
 
-        It may be closed by the server at this very moment, which HTTP/1 has no words for; so only what is ``replayable``,
-        being idempotent, is said on one (RFC 9110 section 9.2.2).
+        It may be closed by the server at this very moment, which HTTP/1 has no words for; so only what is
+        ``replayable``, being idempotent, is said on one (RFC 9110 section 9.2.2).
         """
         cdef Http1Upstream upstream
         cdef double time

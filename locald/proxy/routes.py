@@ -17,7 +17,7 @@ from typing import Literal
 from locald.errors import Exit, LocaldError, NameTaken
 from locald.proxy.targets import Target, Targets, UnixTarget
 
-__all__ = ["Protocol", "Route", "Routes", "Target", "UnixTarget", "prefix", "rewritten"]
+__all__ = ["Protocol", "Route", "Routes", "Target", "UnixTarget", "bare", "prefix", "rewritten"]
 
 HOST_MAX = 253  # octets of a host name (RFC 1035 section 2.3.4)
 PATH_MAX = 200  # bytes of a prefix: ours, so that a path of 16 KB costs no more looks than one of 200 bytes
@@ -48,6 +48,7 @@ class Route:
     strip: bytes = b""
     wildcard: bool = False  # *.name too
     protocol: Protocol = "http1"  # that the upstream speaks
+    plain: bool = False  # http:// stays http://
 
     def __post_init__(self) -> None:
         """Raises LocaldError for what could never be found."""
@@ -167,20 +168,29 @@ class Routes:
             route = _longest(paths, target) if paths else None
         return route
 
+    def touch(self) -> None:
+        """Something that hangs on routes has changed: whoever remembers one is to ask again."""
+        self.changes += 1
+
     def _changed(self) -> None:
         self._listed = None
-        self.changes += 1
+        self.touch()
 
     def _tables_of(self, route: Route) -> tuple[dict[bytes, Paths], ...]:
         return (self._hosts, self._wildcards) if route.wildcard else (self._hosts,)
 
     def _name(self, host: bytes) -> bytes:
         """The host without port, final dot and suffix; b"" if it is none of ours, and no route is named so."""
-        name = host.partition(b":")[0].lower().removesuffix(b".")
+        name = bare(host)
         for suffix in self._suffixes:
             if name.endswith(suffix):
                 return name[: -len(suffix)]
         return b""
+
+
+def bare(host: bytes) -> bytes:
+    """A Host field without its port and final dot, in lower case."""
+    return host.partition(b":")[0].lower().removesuffix(b".")
 
 
 def prefix(text: str) -> bytes:

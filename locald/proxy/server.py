@@ -6,13 +6,20 @@ import asyncio
 import logging
 import select
 import socket
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from locald.proxy.access import Log
-from locald.proxy.door import Door, Handshakes, Visitor
+from locald.proxy.connection import Client
+from locald.proxy.door import Door, Handshakes
+from locald.proxy.features import H2Client
 from locald.proxy.limits import Limits
 from locald.proxy.pool import Pool
-from locald.proxy.routes import Routes
+from locald.proxy.routes import Route, Routes, bare
 from locald.proxy.stream import Poller
+
+if TYPE_CHECKING:
+    from locald.proxy.door import Visitor
 
 __all__ = ["Proxy"]
 
@@ -35,6 +42,7 @@ class Proxy:
         self.limits = limits or Limits()
         self.port = port
         self.https_port = https_port
+        self._secures: Callable[[str], bool] | None = None
         self.poller = Poller(asyncio.get_running_loop())
         self.pool = Pool(self.limits, self.poller)
         self.log = Log(self.limits.log_max)
@@ -51,9 +59,36 @@ class Proxy:
         """How many clients are connected."""
         return len(self.clients)
 
-    async def serve(self, sock: socket.socket, tls: Handshakes | None = None) -> None:
-        """Accept on a listening socket, which is ours from now on; with ``tls``, what comes there is HTTPS."""
-        self.door.listen(sock, tls)
+    async def serve(self, sock: socket.socket, tls: Handshakes | None = None, *, http2: bool = False) -> None:
+        """Accept on a listening socket, which is ours from now on.
+
+        With ``tls``, what comes there is HTTPS; with ``http2``, it is HTTP/2 from the first byte on, without TLS.
+        """
+        if tls is not None:
+            self.door.listen_tls(sock, tls)
+        else:
+            self.door.listen(sock, H2Client if http2 else Client)
+
+    def secure(self, secures: Callable[[str], bool] | None) -> None:
+        """From now on, send plain requests to https:// where ``secures(host)`` says that it will do; None: nowhere.
+
+        To be called again when that gives other answers: they are remembered.
+        """
+        self._secures = secures
+        self.routes.touch()
+
+    def moves(self, route: Route, host: bytes) -> bool:
+        """Whether plain requests for the host, which is the route's, are sent to https://."""
+        return self._secures is not None and not route.plain and self._secures(bare(host).decode())
+
+    def url(self, route: Route, secure: bool = False) -> str:
+        """Where the route is, for people.  ``secure``: https:// is known to do."""
+        host = f"{route.name}.localhost"
+        if secure or self.moves(route, host.encode()):
+            scheme, port = "https", "" if self.https_port == 443 else f":{self.https_port}"
+        else:
+            scheme, port = "http", "" if self.port == 80 else f":{self.port}"
+        return f"{scheme}://{host}{port}{route.path.decode() or '/'}"
 
     async def close(self, grace: float = 5.0) -> None:
         """Stop accepting, let open requests finish for ``grace`` seconds, then cut what is left."""

@@ -7,6 +7,7 @@ cdef class Protocol:
 
     cdef use(self, object transport)
     cdef write(self, bytes data)
+    cdef end_of_turn(self)
     cpdef connection_made(self, transport)
     cpdef data_received(self, bytes data)
     cpdef eof_received(self)
@@ -19,11 +20,14 @@ cdef class Poller:
     cdef readonly object loop
     cdef object _ready, _poll
     cdef dict _streams
-    cdef list _unsent
+    cdef list _unsent, _waiting
     cdef char *_buffer
     cdef bint _turning
 
+    cdef call_at_end(self, Protocol protocol)
     cdef watch(self, Stream stream, int events)
+    cdef fail(self, Protocol protocol, object error)
+    cdef _end_turn(self)
 
 
 cdef class Stream:
@@ -41,5 +45,4 @@ cdef class Stream:
     cdef _watch(self)
     cdef _on_readable(self)
     cdef _on_writable(self)
-    cdef _fail(self, object error)
     cdef _lose(self, object error)

@@ -50,6 +50,9 @@ cdef class Protocol:
         else:
             self.transport.write(data)
 
+    cdef end_of_turn(self):
+        """What was asked for by Poller.call_at_end()."""
+
     cpdef connection_made(self, transport):
         pass
 
@@ -90,6 +93,7 @@ cdef class Poller:
         self._poll = self._ready.poll
         self._streams = {}
         self._unsent = []
+        self._waiting = []
         loop.add_reader(self._ready.fileno(), self._turn)
 
     @property
@@ -101,6 +105,16 @@ cdef class Poller:
         """All Streams must be gone."""
         self.loop.remove_reader(self._ready.fileno())
         self._ready.close()
+
+    cdef call_at_end(self, Protocol protocol):
+        """Call its end_of_turn() once all that is ready now has been read: what it writes then goes in one piece."""
+        if not self._turning and not self._waiting:
+            self.loop.call_soon(self._end_turn_alone)
+        self._waiting.append(protocol)
+
+    def _end_turn_alone(self):
+        self._turning = True
+        self._end_turn()
 
     cdef watch(self, Stream stream, int events):
         if events == stream._watched:
@@ -125,6 +139,17 @@ cdef class Poller:
                 stream._on_readable()
             if stream._watched & TO_WRITE and events != TO_READ:
                 stream._on_writable()
+        self._end_turn()
+
+    cdef _end_turn(self):
+        cdef Protocol protocol
+        cdef Stream stream
+        while self._waiting:
+            protocol = self._waiting.pop()
+            try:
+                protocol.end_of_turn()
+            except BaseException as error:
+                self.fail(protocol, error)
         # All small writes of a turn at once: who reads them is woken up once, and not put to sleep in between.
         self._turning = False
         while self._unsent:
@@ -132,6 +157,15 @@ cdef class Poller:
             stream._later = False
             if stream._pending:
                 stream._on_writable()
+
+    cdef fail(self, Protocol protocol, object error):
+        """A bug in the protocol: say so, and let this connection go rather than all of them."""
+        if not isinstance(error, Exception):
+            raise error
+        self.loop.call_exception_handler(
+            {"message": "a protocol failed", "exception": error, "protocol": protocol}
+        )
+        protocol.transport.abort()
 
 
 cdef class Stream:
@@ -240,7 +274,7 @@ cdef class Stream:
             elif c_errno not in (EAGAIN, EINTR):
                 self._lose(_error(c_errno))
         except BaseException as error:
-            self._fail(error)
+            self._poller.fail(self._protocol, error)
 
     cdef _on_writable(self):
         cdef Py_ssize_t size
@@ -265,7 +299,7 @@ cdef class Stream:
             try:
                 self._protocol.resume_writing()
             except BaseException as error:
-                self._fail(error)
+                self._poller.fail(self._protocol, error)
 
     # The rest.
 
@@ -303,15 +337,6 @@ cdef class Stream:
             self._sock.shutdown(socket.SHUT_WR)
         except OSError as error:
             self._lose(error)
-
-    cdef _fail(self, object error):
-        """A bug in the protocol: say so, and let this connection go rather than all of them."""
-        if not isinstance(error, Exception):
-            raise error
-        self._poller.loop.call_exception_handler(
-            {"message": "a protocol failed", "exception": error, "protocol": self._protocol}
-        )
-        self.abort()
 
     cdef _lose(self, object error):
         """Let go of the descriptor, and tell the protocol, from the loop: it may be in the middle of something."""

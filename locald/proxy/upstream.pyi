@@ -13,3 +13,5 @@ class Upstream(Protocol):
     target: Target | UnixTarget
     shown: str
     line: Line
+
+class Shared(Protocol): ...

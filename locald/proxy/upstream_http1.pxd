@@ -13,3 +13,4 @@ cdef class Http1Upstream(Upstream):
     cdef set _open
 
     cdef _end(self)
+    cdef _tell_writable(self, bint writable)

@@ -64,12 +64,15 @@ cdef class Http1Upstream(Upstream):
             self._end()
 
     cpdef pause_writing(self):
-        if self.borrower is not None:
-            self.borrower.upstream_writable(False)
+        self._tell_writable(False)
 
     cpdef resume_writing(self):
-        if self.borrower is not None:
-            self.borrower.upstream_writable(True)
+        self._tell_writable(True)
+
+    cdef _tell_writable(self, bint writable):
+        cdef Borrower borrower = self.borrower
+        if borrower is not None:
+            borrower.upstream_writable(writable)
 
     cdef _end(self):
         self.gone = True

@@ -45,5 +45,6 @@ cdef class Http2Upstream(Upstream):
     cdef bint _spoke, _ended, _refused, _told_full
 
     cdef _keep(self, bytes data)
+    cdef _tell_writable(self, bint writable)
     cdef _add(self, object event)
     cdef _break(self, str why)

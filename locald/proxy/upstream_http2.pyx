@@ -19,9 +19,7 @@ from locald.proxy.cnghttp2 cimport (
     NGHTTP2_NO_ERROR,
     NGHTTP2_REFUSED_STREAM,
     NGHTTP2_SETTINGS,
-    NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS,
     nghttp2_nv,
-    nghttp2_session_get_remote_settings,
 )
 from locald.proxy.headers cimport Hop, request_head
 from locald.proxy.http1 cimport End, Request, Response
@@ -69,14 +67,12 @@ cdef class Talk(Session):
         cdef Http2Upstream upstream = strand.owner
         strand.owner = None
         upstream._refused = code == NGHTTP2_REFUSED_STREAM
-        upstream._break(f"reset the stream: {CODES[code] if code < len(CODES) else code}")
+        upstream._break(why_closed(strand, code))
 
     cpdef object writable(self, Strand strand):
         cdef Http2Upstream upstream = strand.owner
         if upstream._told_full:
-            upstream._told_full = False
-            if upstream.borrower is not None:
-                upstream.borrower.upstream_writable(True)
+            upstream._tell_writable(True)
 
     cpdef object going_away(self, uint32_t code):
         # What it had not begun comes back as refused (RFC 9113 section 6.8); what it has, may go on.
@@ -236,7 +232,7 @@ cdef class Http2Connection(Shared):
 
     cdef Py_ssize_t _room(self):
         """How many requests it takes at a time."""
-        return nghttp2_session_get_remote_settings(self.talk._session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS)
+        return self.talk.strands_max()
 
     cdef _cut(self, str why):
         """None of them is answered any more."""
@@ -285,8 +281,13 @@ cdef class Http2Upstream(Upstream):
         self.connection.talk.send(self.strand, data)
         self.connection.flush()
         if self.strand.full and not self._told_full:
-            self._told_full = True
-            self.borrower.upstream_writable(False)
+            self._tell_writable(False)
+
+    cdef _tell_writable(self, bint writable):
+        cdef Borrower borrower = self.borrower
+        self._told_full = not writable
+        if borrower is not None:
+            borrower.upstream_writable(writable)
 
     cdef end(self, list trailers):
         self._trailers = trailers
@@ -373,9 +374,15 @@ cdef class Http2Upstream(Upstream):
             self.connection._touched.append(self)
 
 
+def why_closed(Strand strand, uint32_t code):
+    """Why a stream was closed before the response was complete."""
+    if strand.was_reset or code == NGHTTP2_REFUSED_STREAM:
+        return f"reset the stream: {CODES[code] if code < len(CODES) else code}"
+    return "the head of its answer is too large" if strand.too_large else "its answer breaks the rules of HTTP/2"
+
+
 cdef size_t put_head(bytes head, nghttp2_nv *fields, size_t count):
-    """The fields of a head that we wrote for HTTP/1, so that both protocols have the same rules; how many there are then.
-    """
+    """Add the fields of a head that we wrote for HTTP/1, so that both have the same rules; how many there are then."""
     cdef const char *at = PyBytes_AS_STRING(head)
     cdef const char *end = at + PyBytes_GET_SIZE(head) - 2  # the empty line
     cdef const char *colon
@@ -395,7 +402,7 @@ cdef size_t put_head(bytes head, nghttp2_nv *fields, size_t count):
 
 
 cdef bint takes_trailers(Request request):
-    """Whether it says "TE: trailers", as gRPC does; the only thing that may be said of TE here (RFC 9113 section 8.2.2)."""
+    """Whether it says "TE: trailers", as gRPC does: all that may be said of TE here (RFC 9113 section 8.2.2)."""
     cdef const char *start = PyBytes_AS_STRING(request.data) + request.base
     cdef size_t i
     for i in range(request.head.count):

@@ -38,10 +38,10 @@ class Check:
     remedy: str = ""
 
 
-def audit(uid: int | None, state: str = "", trust: bool = True) -> list[Check]:
+def audit(uid: int | None, state: str = "", trust: bool | None = True) -> list[Check]:
     """All checks, in the order of trust: folders before files, files before what they say.  ``uid``: of whom the policy
     should know, None for nobody in particular; ``state``: their XDG_STATE_HOME; ``trust``: whether the system should
-    trust their authority."""
+    trust their authority, None: if there is any root of theirs in its store."""
     checks = [*_parents(), *_helper(), *_policy(uid), *_residue(), *_confinement(), *_store()]
     if uid is not None:
         checks += _authority(uid, state, trust)
@@ -158,7 +158,7 @@ def _store() -> Iterator[Check]:
             yield Check("ca-anchors", False, f"{anchor.place} is not as setup put it there", AGAIN)
 
 
-def _authority(uid: int, state: str, trust: bool) -> Iterator[Check]:
+def _authority(uid: int, state: str, trust: bool | None) -> Iterator[Check]:
     person = find_person(uid, state)
     if person is None:
         yield Check("ca-authority", True, f"uid {uid} has no account with a home here, and so none")
@@ -171,7 +171,7 @@ def _authority(uid: int, state: str, trust: bool) -> Iterator[Check]:
     ends = f"until {found.ends:%Y-%m-%d}" if found.ends else ""
     words = f"of {person.name}, for {', '.join(map(repr, found.claimed))}, {ends}"
     yield Check("ca-authority", not found.why, found.why or words, AGAIN)
-    if not trust:
+    if not (found.mine if trust is None else trust):
         mine = ", ".join(anchor.place for anchor in found.mine)
         yield Check("ca-anchor", not mine, mine or "in no store, as --no-trust asks", f"{AGAIN} --no-trust")
         return

@@ -6,18 +6,19 @@ environment   what children find in their environment, so that they believe us
 freshness     the daemon's part in that
 subject       the file names of a certificate directory
 authority     certificates for single names                       [pure]
+der           a certificate taken apart without cryptography      [pure]
 names         which hosts a certificate is for                    [pure]
 glance        what is known of the authority without cryptography
 parameters    what every TLS context of ours has
 context       which certificate a client gets, made in its handshake
 own           certificates that the user brings
-offer         whether https:// will do for a host
+offer         whether the system trusts what is signed
+https         all of that as the daemon has it
 roots         our roots as stores have them, and what a store is [pure]
 trust         who trusts what, whatever the system; all of the user's own stores at once
 trust_linux   the stores there are on Linux
 trust_darwin  the one there is on macOS
 browsers_linux  where the user's browsers have their NSS databases, on Linux
-der           where the subject of a certificate is                [pure]
 nss           an NSS database, worked on by a program of its own:
 nss_library   that program, through libnss3
 nss_certutil  the same by certutil, where there is no libnss3

@@ -23,12 +23,12 @@ from locald.tls.own import Own
 if TYPE_CHECKING:
     from locald.tls.authority import Leaf
 
-__all__ = ["Handshakes"]
+__all__ = ["Handshakes", "Names"]
 
 KEPT_MAX = 256  # certificates in memory, of the names used last: 28 KB each
 UNKNOWN = ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
 
-Names = Callable[[str], "tuple[str, str] | None"]
+Names = Callable[[str], tuple[str, str] | None]
 
 
 class Handshakes:
@@ -64,7 +64,7 @@ class Handshakes:
     @property
     def context(self) -> ssl.SSLContext:
         """For the next client.  Another one when the authority is another: a session of before is not resumed."""
-        self._notice()
+        self.notice()
         return self._base
 
     @property
@@ -94,7 +94,7 @@ class Handshakes:
     def _minted(self, name: str) -> ssl.SSLContext:
         """Compared with the wall clock at each use, which may have jumped in either direction."""
         now = self._now()
-        self._notice()
+        self.notice()
         kept = self._kept.get(name)
         if kept is not None and kept[1].serves(now):
             self._kept.move_to_end(name)
@@ -121,7 +121,7 @@ class Handshakes:
         self.problem = None
         return issue(self._authority, name, now)
 
-    def _notice(self) -> None:
+    def notice(self) -> None:
         """Forget all that was signed if there is another authority, or if its file is another's to read."""
         seen = files.look(store.authority_file(self._folder))
         if seen != self._seen:

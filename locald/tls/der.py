@@ -1,6 +1,6 @@
-"""As much of DER (X.690) as finding the subject of a certificate takes.  [pure]
+"""As much of DER (X.690) as it takes to find a part of a certificate.  [pure]
 
-cryptography reads all of it, and takes 90 ms to be imported: too long for a program that looks into one database.
+cryptography reads all of it, and takes 90 ms to be imported: too long for a program that looks at one thing.
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from locald.tls.der import values
+
 __all__ = ["covers", "permits", "permitted"]
 
 EXTENSIONS = 0xA3  # [3] in TBSCertificate (RFC 5280 section 4.1)
@@ -26,40 +28,22 @@ def covers(patterns: Iterable[str], host: str) -> bool:
 
 def permitted(certificate: bytes) -> tuple[str, ...]:
     """The DNS names that an authority's certificate, in DER, permits.  Raises ValueError where it is none."""
-    ((_, signed),) = _parts(certificate)
-    (_, body), *_ = _parts(signed)
+    ((_, signed),) = values(certificate)
+    (_, body), *_ = values(signed)
     found: list[str] = []
-    for content in (content for tag, content in _parts(body) if tag == EXTENSIONS):
-        ((_, extensions),) = _parts(content)
-        for _, extension in _parts(extensions):
-            (_, ident), *_, (kind, value) = _parts(extension)
+    for content in (content for tag, content in values(body) if tag == EXTENSIONS):
+        ((_, extensions),) = values(content)
+        for _, extension in values(extensions):
+            (_, ident), *_, (kind, value) = values(extension)
             if ident == NAME_CONSTRAINTS and kind == OCTET_STRING:
                 found += _subtrees(value)
     return tuple(found)
 
 
 def _subtrees(constraints: bytes) -> Iterator[str]:
-    ((_, subtrees),) = _parts(constraints)
-    for tag, content in _parts(subtrees):
-        for _, subtree in _parts(content) if tag == PERMITTED else ():
-            (kind, name), *_ = _parts(subtree)
+    ((_, subtrees),) = values(constraints)
+    for tag, content in values(subtrees):
+        for _, subtree in values(content) if tag == PERMITTED else ():
+            (kind, name), *_ = values(subtree)
             if kind == DNS_NAME:
                 yield name.decode("ascii")
-
-
-def _parts(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """The tags and contents of what stands in a row (X.690 section 8.1, of the definite lengths of DER)."""
-    at = 0
-    while at < len(data):
-        if len(data) < at + 2:
-            raise ValueError("cut off")
-        tag, size = data[at], data[at + 1]
-        at += 2
-        if size & 0x80:
-            count = size & 0x7F
-            size = int.from_bytes(data[at : at + count], "big")
-            at += count
-        if at + size > len(data):
-            raise ValueError("cut off")
-        yield tag, data[at : at + size]
-        at += size

@@ -53,12 +53,11 @@ class Database:
             self._make_folder()
         self._is_there()
         wanted = der(root)
-        if (wanted, True) not in self._ask("add", wanted):
+        if self._ask("add", wanted) != [(wanted, True)]:
             raise LocaldError(f"{self.shown} took the root, and does not trust it", self._hint())
 
-    def remove(self, keep: bytes | None) -> None:
-        kept = der(keep) if keep else b""
-        if self._is_there() and any(each != kept for each, _ in self._ask("remove", kept)):
+    def remove(self) -> None:
+        if self._is_there() and self._ask("remove"):
             raise LocaldError(f"{self.shown} still has a root of ours", AGAIN)
 
     def _is_there(self) -> bool:

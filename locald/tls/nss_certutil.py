@@ -36,8 +36,8 @@ def ask(verb: str, folder: Path, certificate: bytes, time_limit: float) -> dict[
     try:
         if verb == "add":
             tool.add(certificate)
-        elif verb == "remove":
-            tool.remove(certificate)
+        if verb != "look":
+            tool.remove_all_but(certificate)
         return {"ours": [[base64.b64encode(each).decode(), trusted] for _, each, trusted in tool.ours()]}
     except Refused as error:
         return {"refused": str(error)}
@@ -65,18 +65,20 @@ class Certutil:
     def add(self, certificate: bytes) -> None:
         if not (self._folder / "cert9.db").exists():
             self._run("-N", "--empty-password")
-        nickname = name(certificate)
+        nickname, before = name(certificate), {each: trusted for _, each, trusted in self.ours()}
+        if before.get(certificate):
+            return
         with tempfile.NamedTemporaryFile(prefix="locald-", suffix=".der") as file:
             file.write(certificate)
             file.flush()
             try:
                 self._run("-A", "-n", nickname, "-t", "C,,", "-i", file.name)
             except Refused:
-                if any(nickname == each for each, _, trusted in self.ours() if not trusted):
+                if certificate not in before and any(certificate == each for _, each, _ in self.ours()):
                     self._run("-D", "-n", nickname)  # it is put in first, and trusted then
                 raise
 
-    def remove(self, keep: bytes) -> None:
+    def remove_all_but(self, keep: bytes) -> None:
         for nickname, certificate, _ in self.ours():
             if certificate != keep:
                 self._run("-D", "-n", nickname)
@@ -89,7 +91,6 @@ class Certutil:
             capture_output=True,
             timeout=self._time_limit,
             check=False,
-            umask=0o077,
         )
         if done.returncode:
             said = done.stderr.decode(errors="replace").strip()

@@ -1,6 +1,8 @@
 """A program: looks into one NSS database, or changes it, through libnss3.
 
-    python -m locald.tls.nss_library VERB FOLDER [LIBRARY...]     look, add or remove; a certificate on standard input
+    python -m locald.tls.nss_library VERB FOLDER [LIBRARY...]     look, add or remove
+
+``add`` has a certificate on standard input, and takes all others of ours out.
 
 NSS is made for one database in a process, and its C code reads files that a browser writes too: so it has a process of
 its own, which nss.py starts, gives a time limit, and reads one JSON object from.  Only functions are called whose
@@ -86,9 +88,6 @@ class Database:
 
     def __init__(self, library: ctypes.CDLL, folder: str, writable: bool) -> None:
         self._call = library
-        for function, (result, arguments) in SIGNATURES.items():
-            found = getattr(library, function)
-            found.restype, found.argtypes = result, arguments
         flags = NO_MODULES | NO_BUILTIN_ROOTS | (0 if writable else READ_ONLY)
         self._need(library.NSS_Initialize(b"sql:" + os.fsencode(folder), b"", b"", b"", flags) == 0)
         self._slot = library.PK11_GetInternalKeySlot()
@@ -97,12 +96,19 @@ class Database:
             self._need(library.PK11_InitPin(self._slot, None, None) == 0)
         self._certificates = library.CERT_GetDefaultCertDB()
 
+    def close(self) -> None:
+        """Write out what there is; its result tells of references that are still held, which is no matter here."""
+        self._call.NSS_Shutdown()
+
     def ours(self) -> list[tuple[bytes, bool]]:
         """The roots of ours that are in it, and which of them it trusts."""
         return [(each, self._trusts(each)) for _, each in self._objects(CERTIFICATES, VALUE) if is_ours(each)]
 
     def add(self, certificate: bytes) -> None:
-        """Put it in, and trust it; where that is refused it is not left there without trust."""
+        """Put it in, and trust it; where that is refused, all is as it was."""
+        before = dict(self.ours())
+        if before.get(certificate):
+            return
         found = self._call.CERT_NewTempCertificate(self._certificates, item(certificate), None, 0, 1)
         self._need(found)
         nickname = name(certificate).encode()
@@ -111,12 +117,13 @@ class Database:
         self._need(self._call.CERT_DecodeTrustString(byref(trust), FOR_SERVERS) == 0)
         if self._call.CERT_ChangeCertTrust(self._certificates, found, byref(trust)) != 0:
             refused = Refused(self._error())
-            self._call.SEC_DeletePermCertificate(found)
+            if certificate not in before:
+                self._call.SEC_DeletePermCertificate(found)
             raise refused
         self._call.CERT_DestroyCertificate(found)
 
-    def remove(self, keep: bytes) -> None:
-        """Take all of ours out but the one to keep, and what there is of trust in them.
+    def remove_all_but(self, keep: bytes) -> None:
+        """Take all others of ours out, and what there is of trust in them.
 
         Trust is kept apart from certificates, and an NSS before 3.114 does not see what a newer one, such as Firefox's,
         has written: what stayed would make whoever brings the certificate again trusted.
@@ -174,7 +181,7 @@ def item(content: bytes) -> Any:
 
 
 def load(libraries: list[str]) -> ctypes.CDLL:
-    """The first of these that can be loaded.  A name without a folder is looked for where the system has libraries."""
+    """The first of these that can be used.  A name without a folder is looked for where the system has libraries."""
     reasons = []
     for library in libraries:
         folder = Path(library).parent
@@ -183,23 +190,30 @@ def load(libraries: list[str]) -> ctypes.CDLL:
                 for each in BEFORE:
                     if (folder / each).exists():
                         ctypes.CDLL(str(folder / each), ctypes.RTLD_GLOBAL)
-            return ctypes.CDLL(library, ctypes.RTLD_GLOBAL)
-        except OSError as error:
+            return _declare(ctypes.CDLL(library, ctypes.RTLD_GLOBAL))
+        except (OSError, AttributeError) as error:
             reasons.append(str(error))
     raise Missing("; ".join(reasons))
 
 
+def _declare(library: ctypes.CDLL) -> ctypes.CDLL:
+    """Tell ctypes about the functions.  Raises AttributeError where one is not there: it is older than NSS 3.52."""
+    for function, (result, arguments) in SIGNATURES.items():
+        found = getattr(library, function)
+        found.restype, found.argtypes = result, arguments
+    return library
+
+
 def main(verb: str, folder: str, *libraries: str) -> dict[str, Any]:
-    os.umask(0o077)  # a new database is its user's alone
     certificate = sys.stdin.buffer.read(INPUT_LIMIT)
     try:
         database = Database(load([*libraries]), folder, writable=verb != "look")
         if verb == "add":
             database.add(certificate)
-        elif verb == "remove":
-            database.remove(certificate)
+        if verb != "look":
+            database.remove_all_but(certificate)  # browsers read meanwhile, and find the new one or both
         found = [[base64.b64encode(each).decode(), trusted] for each, trusted in database.ours()]
-        database._call.NSS_Shutdown()
+        database.close()
     except Missing as error:
         return {"missing": str(error)}
     except Refused as error:

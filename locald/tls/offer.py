@@ -1,4 +1,4 @@
-"""Whether https:// will do for a host: answered from memory for each request, looked at again from time to time."""
+"""What the authority may sign for, and whether the system trusts it, as seen when last looked at."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 from typing import Protocol
 
+from locald.errors import LocaldError
 from locald.tls.der import subject, values
 
 __all__ = ["PREFIX", "Store", "der", "is_name_of_ours", "is_ours", "name"]
@@ -39,21 +40,28 @@ class Store(Protocol):
         ...
 
     def add(self, root: bytes) -> None:
-        """Make it trust this root, in PEM.  Raises LocaldError where it refuses, and trusts what it did before then."""
+        """Make it trust this root, in PEM, and no other of ours.
+
+        Raises LocaldError where it refuses, and trusts what it did before then.
+        """
         ...
 
-    def remove(self, keep: bytes | None) -> None:
-        """Take all roots of ours out, but the one to keep.  Raises LocaldError where it refuses."""
+    def remove(self) -> None:
+        """Take all roots of ours out.  Raises LocaldError where it refuses."""
         ...
 
 
 def der(pem: bytes) -> bytes:
-    """The first certificate of it, in DER.  Raises ValueError where there is none."""
+    """The first certificate of it, in DER.  Raises LocaldError where there is none: the file was damaged."""
     _, begin, rest = pem.partition(b"-----BEGIN CERTIFICATE-----")
     body, end, _ = rest.partition(b"-----END CERTIFICATE-----")
-    if not begin or not end:
-        raise ValueError("no certificate")
-    return base64.b64decode(b"".join(body.split()), validate=True)
+    try:
+        content = base64.b64decode(b"".join(body.split()), validate=True)
+    except ValueError:
+        content = b""
+    if not begin or not end or not content:
+        raise LocaldError("the root's certificate is damaged", "sudo locald-setup")
+    return content
 
 
 def is_ours(certificate: bytes) -> bool:

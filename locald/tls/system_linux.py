@@ -58,7 +58,7 @@ class _OfTheSystem:
     def add(self, root: bytes) -> None:
         raise LocaldError(f"{self.path} is changed by root only", SETUP)
 
-    def remove(self, keep: bytes | None) -> None:
+    def remove(self) -> None:
         raise LocaldError(f"{self.path} is changed by root only", f"{SETUP} --uninstall")
 
     def _read(self) -> bytes:

@@ -34,9 +34,7 @@ def trust(root: bytes, environ: Mapping[str, str]) -> Iterator[Outcome]:
 
     def put(store: Store) -> bool:
         news = not store.trusts(root)
-        if news:
-            store.add(root)
-        store.remove(root)  # the new one is in before old ones go: browsers read meanwhile
+        store.add(root)
         return news
 
     return _each(environ, put)
@@ -46,7 +44,7 @@ def withdraw(environ: Mapping[str, str]) -> Iterator[Outcome]:
     """Take all roots of ours out of each store that needs no root."""
 
     def clear(store: Store) -> bool:
-        store.remove(None)
+        store.remove()
         return True
 
     return _each(environ, clear)

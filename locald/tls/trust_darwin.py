@@ -57,5 +57,5 @@ class Keychain:
     def add(self, root: bytes) -> None:
         raise LocaldError(f"{KEYCHAIN} is changed by root only", SETUP)
 
-    def remove(self, keep: bytes | None) -> None:
+    def remove(self) -> None:
         raise LocaldError(f"{KEYCHAIN} is changed by root only", f"{SETUP} --uninstall")

@@ -50,11 +50,13 @@ REPLIES = [
         1,
         2.0,
         80,
+        443,
+        True,
         [],
         ["localhost"],
         0,
         [],
-        [App("a", "/p", True, True, "u", "alias", "unix:/x", None, None, 0.0, "", [], 7, 1, 2.5)],
+        [App("a", "/p", True, True, "h2c", False, "u", "alias", "unix:/x", None, None, 0.0, "", [], 7, 1, 2.5)],
     ),
 ]
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import struct
+from collections.abc import Callable
 from typing import Any
 
 import h2.config
 import h2.connection
+import h2.events
 import hpack
 
 from locald.proxy.http1 import End, Request, Response
@@ -155,3 +159,111 @@ def heads(data: bytes) -> dict[int, list[Fields]]:
         if kind == HEADERS:
             found.setdefault(stream, []).append([(bytes(n), bytes(v)) for n, v in decoder.decode(payload, raw=True)])
     return found
+
+
+class Answer:
+    """What came on one stream."""
+
+    def __init__(self) -> None:
+        self.interim: list[int] = []
+        self.fields: dict[bytes, bytes] = {}
+        self.body = b""
+        self.trailers: Fields = []
+        self.ended = False
+        self.reset = ""
+
+    @property
+    def status(self) -> int:
+        return int(self.fields.get(b":status", b"0"))
+
+
+class Browser:
+    """A client of h2 on a socket.  ``reads``: it credits what comes at once."""
+
+    def __init__(self, sock: socket.socket, window: int = 65_535) -> None:
+        self.sock = sock
+        self.reads = True
+        self.over = ""
+        self.answers: dict[int, Answer] = {}
+        self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True, header_encoding=None))
+        self.h2.local_settings.initial_window_size = window
+        self.h2.initiate_connection()
+        self.flush()
+
+    def flush(self) -> None:
+        self.sock.sendall(self.h2.data_to_send())
+
+    def ask(self, fields: Fields, ends: bool = True) -> int:
+        """Send a head; the stream's number."""
+        stream = self.h2.get_next_available_stream_id()
+        self.h2.send_headers(stream, fields, end_stream=ends)
+        self.answers[stream] = Answer()
+        self.flush()
+        return stream
+
+    def say(self, stream: int, data: bytes, ends: bool = False) -> None:
+        """Send a part of a body, as fast as the proxy lets us; frames of it have at most 16 KB."""
+        while True:
+            room = min(self.h2.local_flow_control_window(stream), 16_384)
+            part, data = data[:room], data[room:]
+            self.h2.send_data(stream, part, end_stream=ends and not data)
+            self.flush()
+            if not data:
+                return
+            while self.h2.local_flow_control_window(stream) == 0:
+                self.read()
+
+    def read(self) -> None:
+        """Take what has come, at least something."""
+        data = self.sock.recv(1 << 16)
+        assert data, "the proxy has closed the connection"
+        for event in self.h2.receive_data(data):
+            self._note(event)
+        self.flush()
+
+    def _note(self, event: Any) -> None:
+        answer = self.answers.get(getattr(event, "stream_id", 0), Answer())
+        match event:
+            case h2.events.InformationalResponseReceived():
+                answer.interim.append(int(dict(event.headers)[b":status"]))
+            case h2.events.ResponseReceived():
+                answer.fields = dict(event.headers)
+            case h2.events.DataReceived():
+                answer.body += event.data
+                if self.reads and event.flow_controlled_length:
+                    self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+            case h2.events.TrailersReceived():
+                answer.trailers = list(event.headers)
+            case h2.events.StreamEnded():
+                answer.ended = True
+            case h2.events.StreamReset():
+                answer.reset = CODES[event.error_code]
+            case h2.events.ConnectionTerminated():
+                self.over = CODES[event.error_code]
+
+    def wait(self, condition: Callable[[], object]) -> None:
+        while not condition():
+            self.read()
+
+    def answer(self, stream: int) -> Answer:
+        """That of a stream, once it is complete or has been reset."""
+        answer = self.answers[stream]
+        self.wait(lambda: answer.ended or answer.reset)
+        return answer
+
+    def get(self, path: bytes = b"/", host: bytes = b"app.localhost", *fields: tuple[bytes, bytes]) -> Answer:
+        return self.answer(self.ask([*GET[:2], (b":path", path), (b":authority", host), *fields]))
+
+    def post(self, body: bytes, *fields: tuple[bytes, bytes]) -> Answer:
+        stream = self.ask([*POST, *fields], ends=False)
+        self.say(stream, body, ends=True)
+        return self.answer(stream)
+
+
+def until_closed(sock: socket.socket, data: bytes = b"") -> bytes:
+    """All that comes until the proxy closes."""
+    parts = [data]
+    with contextlib.suppress(ConnectionResetError):
+        while part := sock.recv(1 << 16):
+            parts.append(part)
+    return b"".join(parts)

@@ -36,7 +36,9 @@ class ProxyProcess:
             [sys.executable, __file__, json.dumps(asked)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         self.pid = self._process.pid
-        self.port: int = self._read()["port"]
+        ports = self._read()
+        self.port: int = ports["port"]
+        self.http2_port: int = ports["http2_port"]
         self.at_start = self.memory() if sys.platform == "linux" else 0
 
     def _read(self) -> dict[str, Any]:
@@ -69,8 +71,8 @@ class ProxyProcess:
         """VmHWM counts from here (proc(5), clear_refs)."""
         Path(f"/proc/{self.pid}/clear_refs").write_text("5")
 
-    def connect(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), timeout=30)
+    def connect(self, port: int = 0) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", port or self.port), timeout=30)
 
     def close(self) -> int:
         """Ask it to drain and to end; its exit code."""
@@ -112,7 +114,9 @@ async def main(apps: dict[str, int | str], limits: dict[str, Any]) -> None:
     port = listener.getsockname()[1]
     proxy = Proxy(routes, port=port, limits=Limits(**limits))
     await proxy.serve(listener)
-    tell(port=port)
+    http2 = socket.create_server(("127.0.0.1", 0))
+    await proxy.serve(http2, http2=True)
+    tell(port=port, http2_port=http2.getsockname()[1])
     questions = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(questions), sys.stdin)
     pulse = Pulse()

@@ -17,6 +17,7 @@ import pytest
 import uvloop
 from authorities import make_authority
 from encrypted import Encrypted, client_context
+from http2_peer import Browser
 from talking import read_all
 
 from locald.proxy.alpn import SPEAKERS
@@ -35,15 +36,22 @@ class Rig:
     ``authority``: the folder of one, and what is spoken is HTTPS.
     """
 
-    def __init__(self, limits: Limits | None = None, authority: Path | None = None) -> None:
+    def __init__(
+        self,
+        limits: Limits | None = None,
+        authority: Path | None = None,
+        handshakes: Callable[..., Handshakes] = Handshakes,
+    ) -> None:
         self.limits = limits
         self.routes = Routes()
         self.tls: Handshakes | None = None
         if authority is not None:
-            self.tls = Handshakes(authority, self._certified, list(SPEAKERS))
+            self.tls = handshakes(authority, self._certified, list(SPEAKERS))
             self.client = client_context(root_file(authority), "http/1.1")
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self.listener.getsockname()[1]
+        self.http2 = socket.create_server(("127.0.0.1", 0))
+        self.http2_port: int = self.http2.getsockname()[1]
         self.loop = uvloop.new_event_loop()
         self.proxy: Proxy
         self._ready = threading.Event()
@@ -53,8 +61,8 @@ class Rig:
         self._ready.wait()
 
     def _certified(self, host: str) -> tuple[str, str] | None:
-        """Also for names that no test has given an app yet."""
-        return self.routes.owner(host) or ("app", host)
+        """Also for the one name to which a test may not have given an app yet."""
+        return self.routes.owner(host) or (("app", host) if host == "app.localhost" else None)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
@@ -66,6 +74,7 @@ class Rig:
         self._closing = asyncio.Event()
         self.proxy = Proxy(self.routes, port=self.port, https_port=self.port, limits=self.limits)
         await self.proxy.serve(self.listener, self.tls)
+        await self.proxy.serve(self.http2, http2=True)
         self._ready.set()
         await self._closing.wait()
         await self.proxy.close(1.0)
@@ -117,7 +126,7 @@ class Rig:
 
         self.call(jump)
 
-    def connect(self, buffer: int = 0) -> Any:
+    def connect(self, buffer: int = 0, port: int = 0) -> Any:
         """``buffer``: bytes that the kernel keeps on each side, or so; the rest is with us, or still with the sender."""
         with contextlib.ExitStack() as stack:
             sock = stack.enter_context(socket.socket())
@@ -126,7 +135,7 @@ class Rig:
                     each.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
                     each.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
             sock.settimeout(10)
-            sock.connect(("127.0.0.1", self.port))
+            sock.connect(("127.0.0.1", port or self.port))
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             stack.pop_all()
         return self.wrap(sock)
@@ -134,6 +143,10 @@ class Rig:
     def wrap(self, sock: socket.socket) -> Any:
         """As what a client goes on with, once it has connected."""
         return sock if self.tls is None else Encrypted(sock, self.client, "app.localhost")
+
+    def browse(self, window: int = 65_535) -> Browser:
+        """A client that speaks HTTP/2."""
+        return Browser(self.connect(port=self.http2_port), window)
 
     def fill(self, sock: socket.socket) -> int:
         """Send until the proxy reads no more; how many bytes that were."""

@@ -109,8 +109,10 @@ class User:
     def _owns(self, process: psutil.Process) -> bool:
         try:
             # A zombie has no environment any more.
-            return process.uids().real == self.uid and process.environ().get("HOME") == str(self.home)
-        except psutil.Error:
+            mine = process.uids().real == self.uid and process.environ().get("HOME") == str(self.home)
+            # These tests, run elsewhere at the same time, have the same users and homes.
+            return mine and _network(process.pid) == _network(os.getpid())
+        except (psutil.Error, OSError):
             return False
 
     def daemon(self) -> psutil.Process:
@@ -128,6 +130,11 @@ class User:
         for process in self.processes():
             process.kill()
         wait_for(lambda: not self.processes())
+
+
+def _network(pid: int) -> str:
+    """The network namespace that the process is in."""
+    return os.readlink(f"/proc/{pid}/ns/net")
 
 
 @pytest.fixture(name="wait_for")

@@ -243,16 +243,26 @@ def test_it_speaks_to_a_server_of_h2() -> None:
 
 def test_it_says_goodbye_twice(session: Recorder) -> None:
     session.ask(headers(1, POST, END_HEADERS))
-    session.shut_down(False)
-    (notice,) = frames(session.take_all())
+    session.shut_down()
+    notice, (kind, flags, _, ping) = frames(session.take_all())
     assert notice[3][:4] == number((1 << 31) - 1)
     session.ask(headers(3, POST, END_HEADERS))  # it was on its way
     assert sorted(session.strands) == [1, 3]
-    session.shut_down(True)
-    (final,) = frames(session.take_all())
+    (final,) = frames(session.ask(frame(kind, flags | ACK, 0, ping)))
     assert final[3][:4] == number(3)
     session.ask(headers(5, GET))
     assert sorted(session.strands) == [1, 3]
     assert not session.over()
     session.ask(frame(RST_STREAM, 0, 1, number(8)) + frame(RST_STREAM, 0, 3, number(8)))
     assert session.over()
+
+
+def test_what_is_cut_is_seen_behind_what_there_was(session: Recorder) -> None:
+    session.ask(headers(1, GET))
+    strand = session.strands[1]
+    session.answer_list(strand, [(b":status", b"200")], False, False)
+    session.send(strand, b"the last words")
+    session.cut(strand)
+    said = session.take_all()
+    assert [each[0] for each in frames(said)] == [HEADERS, DATA, RST_STREAM]
+    assert errors(said) == ["RST_STREAM 1 INTERNAL_ERROR"]

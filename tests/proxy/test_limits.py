@@ -35,7 +35,14 @@ def test_every_limit_is_shown_at_work_and_has_a_reason() -> None:
     here = Path(__file__)
     tests = "".join(
         (here.parent / name).read_text()
-        for name in (here.name, "test_door.py", "test_pool.py", "test_access.py", "test_http2.py")
+        for name in (
+            here.name,
+            "test_door.py",
+            "test_pool.py",
+            "test_access.py",
+            "test_http2.py",
+            "test_http2_clients.py",
+        )
     )
     source = (here.parents[2] / "locald" / "proxy" / "limits.py").read_text()
     for field in dataclasses.fields(Limits):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+from collections.abc import Callable
 
 import pytest
 
@@ -27,11 +28,16 @@ def request(accept: bytes) -> Request:
     return event
 
 
+def url_on(port: int) -> Callable[[Route], str]:
+    suffix = "" if port == 80 else f":{port}"
+    return lambda route: f"http://{route.name}.localhost{suffix}{route.path.decode() or '/'}"
+
+
 def body(accept: bytes, routes: list[Route], host: str = "none.localhost", port: int = 80) -> str:
     table = Routes()
     for route in routes:
         table.add(route)
-    answer = render(not_found(host.encode(), table, port), request(accept), close=True)
+    answer = render(not_found(host.encode(), table, url_on(port)), request(accept), close=True)
     return answer.partition(b"\r\n\r\n")[2].decode()
 
 
@@ -93,7 +99,7 @@ def test_a_host_is_escaped_whatever_the_parser_lets_through(host: str) -> None:
 
 def test_bytes_that_are_no_ascii_are_replaced() -> None:
     table = Routes()
-    answer = render(not_found(b"\xff\xe2\x80\xaex", table, 80), request(b"text/html"), close=True)
+    answer = render(not_found(b"\xff\xe2\x80\xaex", table, url_on(80)), request(b"text/html"), close=True)
     head, _, page = answer.partition(b"\r\n\r\n")
     assert b"\r\nContent-Length: %d\r\n" % len(page) in head
     assert "No app is named \N{REPLACEMENT CHARACTER}" in page.decode()

@@ -229,25 +229,35 @@ def test_who_reads_meanwhile_sees_the_old_or_the_new_whole(folder: Path, system:
     assert said == ["reading\n", "3\n", "4\n"]
 
 
+MAKER = """
+import sys
+from pathlib import Path
+from locald.tls import environment
+environment.SYSTEM_BUNDLES = (Path(sys.argv[2]),)
+print("ready", flush=True)
+sys.stdin.read()
+print(environment.refresh(Path(sys.argv[1])))
+"""
+
+
 def test_many_at_once_make_it_once(folder: Path, system: Path) -> None:
-    script = (
-        "import sys\nfrom pathlib import Path\nfrom locald.tls import environment\n"
-        "environment.SYSTEM_BUNDLES = (Path(sys.argv[2]),)\n"
-        "sys.stdin.readline()\nprint(environment.refresh(Path(sys.argv[1])))\n"
-    )
-    command = [sys.executable, "-c", script, folder, system]
+    """All begin when the last one is ready; with fifty roots it takes a while."""
+    system.write_bytes(b"".join(unbound()[1] for _ in range(50)))
+    command = [sys.executable, "-c", MAKER, folder, system]
+    reader, writer = os.pipe()
     with contextlib.ExitStack() as stack:
-        started = [
-            stack.enter_context(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+        makers = [
+            stack.enter_context(subprocess.Popen(command, stdin=reader, stdout=subprocess.PIPE, text=True))
             for _ in range(6)
         ]
-        for process in started:
-            assert process.stdin is not None
-            process.stdin.write("go\n")
-            process.stdin.flush()
-        said = [process.communicate(timeout=60)[0].strip() for process in started]
+        os.close(reader)
+        for maker in makers:
+            assert maker.stdout is not None
+            assert maker.stdout.readline() == "ready\n"
+        os.close(writer)
+        said = [maker.communicate(timeout=60)[0].strip() for maker in makers]
     assert sorted(said) == ["False"] * 5 + ["True"]
-    assert len(subjects(folder / "bundle.pem")) == 3
+    assert len(subjects(folder / "bundle.pem")) == 51
 
 
 # What can go wrong: a note, the rest of the table, and no failure.

@@ -6,11 +6,12 @@ certutil is the witness too, and SQLite for what certutil does not show.
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import programs
@@ -83,12 +84,19 @@ def name(root: bytes) -> str:
 
 def test_one_that_is_not_there_trusts_nobody_and_is_not_made_by_looking(folder: Path, ours: list[bytes]) -> None:
     assert not database(folder).trusts(ours[0])
-    database(folder).remove(None)
+    database(folder).remove()
     assert not folder.exists()
 
 
+@pytest.fixture
+def no_umask() -> Iterator[None]:
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
 def test_a_root_is_put_in_trusted_for_servers_only_and_taken_out(
-    folder: Path, libraries: tuple[str, ...], ours: list[bytes]
+    folder: Path, libraries: tuple[str, ...], ours: list[bytes], no_umask: None
 ) -> None:
     database(folder, libraries).add(ours[0])
     assert (oct(folder.stat().st_mode), *sorted({oct(path.stat().st_mode) for path in folder.glob("*.db")})) == (
@@ -98,7 +106,7 @@ def test_a_root_is_put_in_trusted_for_servers_only_and_taken_out(
         assert certificates(folder) == {name(ours[0]): "C,,"}
     assert database(folder, libraries).trusts(ours[0])
     assert not database(folder, libraries).trusts(ours[1])
-    database(folder, libraries).remove(None)
+    database(folder, libraries).remove()
     assert not database(folder, libraries).trusts(ours[0])
     assert objects(folder) == 0
 
@@ -113,9 +121,8 @@ def test_the_old_one_goes_and_others_stay(folder: Path, libraries: tuple[str, ..
     database(folder, libraries).add(ours[0])
     certutil("-A", "-n", "locald development root of another", "-t", "C,,", folder=folder, said=unbound()[1].decode())
     database(folder, libraries).add(ours[1])
-    database(folder, libraries).remove(ours[1])
     assert set(certificates(folder)) == {name(ours[1]), "locald development root of another"}
-    database(folder, libraries).remove(None)
+    database(folder, libraries).remove()
     assert certificates(folder) == {"locald development root of another": "C,,"}
 
 
@@ -125,12 +132,11 @@ def test_whichever_nss_put_it_in_none_of_its_trust_stays(
 ) -> None:
     """Trust is an object of its own, which NSS has in two formats since 3.114; an older one does not see the new one."""
     database(folder, WAYS[first]()).add(ours[0])
-    for root in ours:
-        database(folder, WAYS[second]()).add(root)
-    database(folder, WAYS[last]()).remove(ours[1])
+    database(folder, WAYS[second]()).add(ours[0])
+    database(folder, WAYS[last]()).add(ours[1])
     assert objects(folder) == 2
     assert database(folder, firefoxs()).trusts(ours[1])  # it reads both formats
-    database(folder, WAYS[last]()).remove(None)
+    database(folder, WAYS[last]()).remove()
     assert objects(folder) == 0
 
 
@@ -164,7 +170,9 @@ def test_with_a_primary_password_the_user_puts_it_in_by_hand(
     words = ("-A", "-n", name(ours[0]), "-t", "C,,", "-f", str(locked_by_a_password))
     certutil(*words, folder=folder, said=ours[0].decode())
     assert store.trusts(ours[0])  # to look and to take out need none
-    store.remove(None)
+    store.add(ours[0])  # and there is nothing to do
+    assert store.trusts(ours[0])
+    store.remove()
     assert objects(folder) == 0
 
 
@@ -176,7 +184,7 @@ def test_a_damaged_one_says_so_and_is_left_as_it_is(
     file = folder / "cert9.db"
     content = file.read_bytes()[:9000] if harm == "cut" else bytes(range(256)) * 112
     file.write_bytes(content)
-    for act in (lambda: database(folder, libraries).add(ours[1]), lambda: database(folder, libraries).remove(None)):
+    for act in (lambda: database(folder, libraries).add(ours[1]), lambda: database(folder, libraries).remove()):
         with pytest.raises(LocaldError, match="refuses: (database disk image is malformed|file is not a database)"):
             act()
     assert file.read_bytes() == content
@@ -219,6 +227,15 @@ def test_without_libnss3_and_certutil_it_says_what_to_install(
     with pytest.raises(LocaldError, match="neither libnss3 nor certutil") as caught:
         database(folder, NONE).add(ours[0])
     assert "sudo apt install libnss3" in caught.value.hint
+
+
+def test_one_that_lacks_a_function_is_as_good_as_none(folder: Path, tmp_path: Path, ours: list[bytes]) -> None:
+    source = "int NSS_Initialize(void) { return 0; }"
+    programs.run(
+        programs.need("gcc", "cc"), "-shared", "-fPIC", "-x", "c", "-", "-o", tmp_path / "old.so", input=source
+    )
+    database(folder, (str(tmp_path / "old.so"), *SYSTEM)).add(ours[0])
+    assert certificates(folder) == {name(ours[0]): "C,,"}
 
 
 @pytest.fixture

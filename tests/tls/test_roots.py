@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from locald.errors import LocaldError
 from locald.tls import roots
 
 
@@ -63,8 +64,9 @@ def test_damaged_bytes_are_not(tmp_path: Path) -> None:
     "text", [b"", b"-----BEGIN CERTIFICATE-----", b"-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----"]
 )
 def test_no_certificate_is_an_error(text: bytes) -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(LocaldError, match="damaged") as caught:
         roots.der(text)
+    assert caught.value.hint == "sudo locald-setup"
 
 
 def test_a_distinguished_name_is_ours_or_not(tmp_path: Path) -> None:

@@ -69,6 +69,7 @@ def test_the_roots_of_this_system() -> None:
         ([part(NameOID.COMMON_NAME, "Mail", Kind.IA5String)],),
         ([part(NameOID.SERIAL_NUMBER, "12  34", Kind.NumericString)],),  # no text to OpenSSL
         ([part(NameOID.COUNTRY_NAME, "DE", Kind.PrintableString), part(NameOID.COMMON_NAME, "Two In One")],),
+        ([part(NameOID.COMMON_NAME, "B"), part(NameOID.COMMON_NAME, "a")],),  # the order is that of the lower case
         ([part(NameOID.COMMON_NAME, "b"), part(NameOID.COMMON_NAME, "a"), part(NameOID.ORGANIZATION_NAME, "c")],),
         ([part(NameOID.ORGANIZATION_NAME, "o" * 64)], [part(NameOID.DOMAIN_COMPONENT, "x" * 300, Kind.IA5String)]),
     ],

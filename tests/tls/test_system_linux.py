@@ -78,7 +78,7 @@ def test_both_are_changed_by_root_only(tmp_path: Path, ours: bytes) -> None:
             store.add(ours)
         assert caught.value.hint == "sudo locald-setup"
         with pytest.raises(LocaldError, match="by root only"):
-            store.remove(None)
+            store.remove()
 
 
 def test_the_first_of_the_layouts_bundles_is_the_systems(

@@ -45,6 +45,6 @@ def test_without_the_program_it_is_not_known(monkeypatch: pytest.MonkeyPatch) ->
 def test_it_is_changed_by_setup() -> None:
     (store,) = trust_darwin.stores({})
     assert (store.id, store.needs_root) == ("system", True)
-    for change in (lambda: store.add(ROOT), lambda: store.remove(None)):
+    for change in (lambda: store.add(ROOT), store.remove):
         with pytest.raises(LocaldError, match="by root only"):
             change()

@@ -1,0 +1,34 @@
+"""What this installation was built with, and what root has installed for it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+
+from locald.doctor.check import FAIL, OK, WARN, Check
+from locald.doctor.world import World
+from locald.setup.audit import audit
+
+__all__ = ["built", "checks"]
+
+
+def checks(world: World) -> Iterator[Check]:
+    """What `locald-setup --check` prints."""
+    state = "" if sys.platform == "darwin" else world.environ.get("XDG_STATE_HOME", "")
+    for each in audit(os.getuid() or None, state if state.startswith("/") else "", trust=None):
+        if each.id == "ca-authority":
+            continue  # certificates.py looks at that itself
+        yield Check(each.id, OK if each.ok else FAIL, each.evidence, "" if each.ok else each.remedy)
+
+
+def built(world: World) -> Iterator[Check]:
+    """HTTP/2 is there where the headers of libnghttp2 were, when this was built."""
+    try:
+        import_module("locald.proxy.http2")
+    except ImportError as error:
+        remedy = "install libnghttp2 with its headers; then: pip install --no-cache-dir --no-binary locald -U locald"
+        yield Check("http2", WARN, f"not built ({error}): browsers get HTTP/1.1", remedy)
+    else:
+        yield Check("http2", OK, "built")

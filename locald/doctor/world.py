@@ -1,0 +1,65 @@
+"""What the checks look at: the user's places, the settings, and what the daemon says of itself."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from locald import config
+from locald.control.client import NotRunning, connect
+from locald.control.messages import Report, Status
+from locald.doctor.check import FAIL, OK, WARN, Check
+from locald.errors import LocaldError
+from locald.paths import Paths
+
+__all__ = ["World", "look"]
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """``report`` is None where no daemon gave one; ``suffixes`` are then those that the next one would have."""
+
+    paths: Paths
+    environ: Mapping[str, str]
+    now: datetime.datetime
+    report: Report | None
+    suffixes: tuple[str, ...]
+
+
+def look(paths: Paths, environ: Mapping[str, str], now: datetime.datetime) -> tuple[World, list[Check]]:
+    """The world, and what is to be said of the settings and of the daemon."""
+    settings, configured = _settings(Path(paths.config))
+    report, daemon = _report(paths)
+    suffixes = tuple(report.suffixes) if report else settings.suffixes
+    if report and configured.status == OK and suffixes != settings.suffixes:
+        words = f"{paths.config} has changed since the daemon has read it"
+        configured = Check("settings", WARN, words, "locald daemon restart")
+    return World(paths, environ, now, report, suffixes), [configured, daemon]
+
+
+def _settings(path: Path) -> tuple[config.Config, Check]:
+    try:
+        found = config.parse(path.read_text("utf-8"), str(path))
+        return found, Check("settings", OK, str(path))
+    except FileNotFoundError:
+        return config.Config(), Check("settings", OK, f"none: there is no {path}")
+    except LocaldError as error:
+        return config.Config(), Check("settings", FAIL, error.message, error.hint)
+    except (OSError, UnicodeDecodeError) as error:
+        return config.Config(), Check("settings", FAIL, f"{path} cannot be read: {error}", f"ls -l {path}")
+
+
+def _report(paths: Paths) -> tuple[Report | None, Check]:
+    try:
+        with connect(paths) as client:
+            report = client.request(Status(), Report)
+    except NotRunning:
+        words = "not running, so its routes could not be looked at"
+        return None, Check("daemon", WARN, words, "locald daemon start")
+    except LocaldError as error:
+        return None, Check("daemon", FAIL, error.message, error.hint)
+    return report, Check(
+        "daemon", OK, f"locald {report.version}, pid {report.pid}, on {' and '.join(report.addresses)}"
+    )
