@@ -59,11 +59,10 @@ cdef class H2Client(Protocol):
     """One connection of one client.  ``deadline``: by clock.pxd, 0 for none; while there are requests, it is when to
     look whether the client still takes what waits for it."""
 
-    def __init__(self, proxy, str scheme="http"):
+    def __init__(self, proxy):
         self.proxy, self.limits, self.poller = proxy, proxy.limits, proxy.poller
         self.origin = Origin(proxy)
         self.talk = Talk(True, proxy.limits, self)
-        self._scheme = scheme
         self._held = []
 
     @property
@@ -82,7 +81,10 @@ cdef class H2Client(Protocol):
         self.use(transport)
         self.transport.set_write_buffer_limits(high=self.limits.write_high)
         peer = transport.get_extra_info("peername") or ("unknown",)
-        self.origin.hop = Hop(str(peer[0]), self._scheme, self.proxy.port)
+        if transport.get_extra_info("ssl_object") is None:
+            self.origin.hop = Hop(str(peer[0]), "http", self.proxy.port)
+        else:
+            self.origin.hop = Hop(str(peer[0]), "https", self.proxy.https_port)
         self.deadline = now() + <double> self.limits.head_s
         self.proxy.clients.add(self)
         self.schedule()

@@ -832,13 +832,13 @@ cdef int on_frame(nghttp2_session *_, const nghttp2_frame *frame, void *data) no
                 me._body_done(frame.hd.stream_id)
             elif frame.hd.length and frame.hd.length == frame.data.padlen and me._spend(&me._frames):
                 return NGHTTP2_ERR_CALLBACK_FAILURE
+        elif frame.hd.type == NGHTTP2_PRIORITY_UPDATE:
+            if (<nghttp2_ext_priority_update *> frame.ext.payload).stream_id == 0:
+                return NGHTTP2_ERR_CALLBACK_FAILURE  # the same (RFC 9218 section 7.1)
         elif frame.hd.type == NGHTTP2_RST_STREAM:
             found = nghttp2_session_get_stream_user_data(me._session, frame.hd.stream_id)
             if found is not NULL:
                 (<Strand> found).was_reset = True
-        elif frame.hd.type == NGHTTP2_PRIORITY_UPDATE:
-            if (<nghttp2_ext_priority_update *> frame.ext.payload).stream_id == 0:
-                return NGHTTP2_ERR_CALLBACK_FAILURE  # the same (RFC 9218 section 7.1)
         elif frame.hd.type == NGHTTP2_PING:
             if me._noticed and frame.hd.flags & NGHTTP2_FLAG_ACK:
                 me._say_final()
