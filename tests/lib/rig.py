@@ -60,6 +60,11 @@ class Rig:
         self.thread.start()
         self._ready.wait()
 
+    @property
+    def scheme(self) -> bytes:
+        """Of its URLs."""
+        return b"http" if self.tls is None else b"https"
+
     def _certified(self, host: str) -> tuple[str, str] | None:
         """Also for the one name to which a test may not have given an app yet."""
         return self.routes.owner(host) or (("app", host) if host == "app.localhost" else None)

@@ -11,10 +11,10 @@ import programs
 import pytest
 from chromium import Page, browse
 from programs import Program
-from rig import Rig, rig
+from rig import Rig, authority, encrypted, rig
 from users import BIN, User, alice, installed, make_user, wait_for_fixture
 
-__all__ = ["alice", "installed", "make_user", "rig", "wait_for_fixture"]
+__all__ = ["alice", "authority", "encrypted", "installed", "make_user", "rig", "wait_for_fixture"]
 
 APPS = Path(__file__).parent / "apps"
 MIRRORS = ("uvicorn h11", "uvicorn httptools", "express")
