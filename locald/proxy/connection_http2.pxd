@@ -19,7 +19,6 @@ cdef class H2Client(Protocol):
     cdef Origin origin
     cdef Poller poller
     cdef Talk talk
-    cdef str _scheme
     cdef Py_ssize_t _unsent, _lingered
     cdef unsigned long long _moved
     cdef list _held  # replies whose interim responses wait for the transport

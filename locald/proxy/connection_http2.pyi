@@ -5,11 +5,11 @@ from locald.proxy.server import Proxy
 from locald.proxy.stream import Protocol, Stream
 
 class H2Client(Protocol):
-    """A client that speaks HTTP/2; ``scheme``: of the URLs by which it comes."""
+    """A client that speaks HTTP/2."""
 
     deadline: float
     transport: asyncio.Transport | Stream
-    def __init__(self, proxy: Proxy, scheme: str = "http") -> None: ...
+    def __init__(self, proxy: Proxy) -> None: ...
     @property
     def open_records(self) -> list[Record]: ...
     def expire(self) -> None: ...

@@ -17,7 +17,7 @@ from locald.proxy.chttp1 cimport HTTP1_FIELDS_MAX
 from locald.proxy.clock cimport now
 from locald.proxy.cnghttp2 cimport NGHTTP2_CANCEL, NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_NO_ERROR, nghttp2_nv
 from locald.proxy.exchange cimport Asker, Exchange, Origin
-from locald.proxy.headers cimport Hop, Plan, is_websocket, plan
+from locald.proxy.headers cimport Plan, is_websocket, plan
 from locald.proxy.http1 cimport End, Request, Response
 from locald.proxy.http2 cimport Session, Strand, add_field, put_kept, set_field
 from locald.proxy.stream cimport Protocol
@@ -59,11 +59,10 @@ cdef class H2Client(Protocol):
     """One connection of one client.  ``deadline``: by clock.pxd, 0 for none; while there are requests, it is when to
     look whether the client still takes what waits for it."""
 
-    def __init__(self, proxy, str scheme="http"):
+    def __init__(self, proxy):
         self.proxy, self.limits, self.poller = proxy, proxy.limits, proxy.poller
         self.origin = Origin(proxy)
         self.talk = Talk(True, proxy.limits, self)
-        self._scheme = scheme
         self._held = []
 
     @property
@@ -81,8 +80,7 @@ cdef class H2Client(Protocol):
     cpdef connection_made(self, transport):
         self.use(transport)
         self.transport.set_write_buffer_limits(high=self.limits.write_high)
-        peer = transport.get_extra_info("peername") or ("unknown",)
-        self.origin.hop = Hop(str(peer[0]), self._scheme, self.proxy.port)
+        self.origin.meet(transport)
         self.deadline = now() + <double> self.limits.head_s
         self.proxy.clients.add(self)
         self.schedule()
