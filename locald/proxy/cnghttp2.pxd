@@ -37,12 +37,19 @@ cdef extern from "<nghttp2/nghttp2.h>":
     ctypedef struct nghttp2_goaway:
         uint32_t error_code
 
+    ctypedef struct nghttp2_extension:
+        void *payload
+
+    ctypedef struct nghttp2_ext_priority_update:
+        int32_t stream_id
+
     ctypedef union nghttp2_frame:
         nghttp2_frame_hd hd
         nghttp2_data data
         nghttp2_headers headers
         nghttp2_rst_stream rst_stream
         nghttp2_goaway goaway
+        nghttp2_extension ext
 
     ctypedef struct nghttp2_settings_entry:
         int32_t settings_id
@@ -62,6 +69,7 @@ cdef extern from "<nghttp2/nghttp2.h>":
     enum:
         NGHTTP2_DATA
         NGHTTP2_HEADERS
+        NGHTTP2_PRIORITY
         NGHTTP2_RST_STREAM
         NGHTTP2_SETTINGS
         NGHTTP2_PING

@@ -81,6 +81,7 @@ cdef class Session:
         self._streams_max = limits.streams_max
         self._high = limits.write_high // 4
         self._frames.tokens = self._resets.tokens = BURST
+        self._time = -1
         self._fresh = True
         self._drained = []
         _check(nghttp2_option_new(&option))
@@ -145,6 +146,8 @@ cdef class Session:
     cpdef object feed(self, bytes data, double time):
         """More bytes of the connection, at that time in seconds.  What is wrong with them, take() has the answer to."""
         cdef ssize_t result
+        if self._time < 0:
+            self._frames.filled = self._resets.filled = time
         self._time = time
         result = nghttp2_session_mem_recv(
             self._session, <const uint8_t *> PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data)
@@ -755,6 +758,8 @@ cdef int on_begin_frame(nghttp2_session *_, const nghttp2_frame_hd *head, void *
         return failed(me, error)
     if head.flags & END_HEADERS:
         me.in_head = False
+    if head.type == NGHTTP2_PRIORITY and head.stream_id == 0:
+        return NGHTTP2_ERR_CALLBACK_FAILURE  # a connection error (RFC 9113 section 6.3), which nghttp2 no longer sees
     spent = &me._resets if head.type == NGHTTP2_RST_STREAM else &me._frames
     return NGHTTP2_ERR_CALLBACK_FAILURE if brings_nothing(me, head) and me._spend(spent) else 0
 
@@ -827,6 +832,9 @@ cdef int on_frame(nghttp2_session *_, const nghttp2_frame *frame, void *data) no
                 me._body_done(frame.hd.stream_id)
             elif frame.hd.length and frame.hd.length == frame.data.padlen and me._spend(&me._frames):
                 return NGHTTP2_ERR_CALLBACK_FAILURE
+        elif frame.hd.type == NGHTTP2_PRIORITY_UPDATE:
+            if (<nghttp2_ext_priority_update *> frame.ext.payload).stream_id == 0:
+                return NGHTTP2_ERR_CALLBACK_FAILURE  # the same (RFC 9218 section 7.1)
         elif frame.hd.type == NGHTTP2_RST_STREAM:
             found = nghttp2_session_get_stream_user_data(me._session, frame.hd.stream_id)
             if found is not NULL:

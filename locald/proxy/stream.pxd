@@ -26,7 +26,7 @@ cdef class Poller:
 
     cdef call_at_end(self, Protocol protocol)
     cdef watch(self, Stream stream, int events)
-    cdef fail(self, Protocol protocol, object error)
+    cdef fail(self, Protocol protocol, object transport, object error)
     cdef _end_turn(self)
 
 

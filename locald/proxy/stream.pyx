@@ -149,7 +149,7 @@ cdef class Poller:
             try:
                 protocol.end_of_turn()
             except BaseException as error:
-                self.fail(protocol, error)
+                self.fail(protocol, protocol.transport, error)
         # All small writes of a turn at once: who reads them is woken up once, and not put to sleep in between.
         self._turning = False
         while self._unsent:
@@ -158,14 +158,14 @@ cdef class Poller:
             if stream._pending:
                 stream._on_writable()
 
-    cdef fail(self, Protocol protocol, object error):
+    cdef fail(self, Protocol protocol, object transport, object error):
         """A bug in the protocol: say so, and let this connection go rather than all of them."""
         if not isinstance(error, Exception):
             raise error
         self.loop.call_exception_handler(
             {"message": "a protocol failed", "exception": error, "protocol": protocol}
         )
-        protocol.transport.abort()
+        transport.abort()
 
 
 cdef class Stream:
@@ -274,7 +274,7 @@ cdef class Stream:
             elif c_errno not in (EAGAIN, EINTR):
                 self._lose(_error(c_errno))
         except BaseException as error:
-            self._poller.fail(self._protocol, error)
+            self._poller.fail(self._protocol, self, error)
 
     cdef _on_writable(self):
         cdef Py_ssize_t size
@@ -299,7 +299,7 @@ cdef class Stream:
             try:
                 self._protocol.resume_writing()
             except BaseException as error:
-                self._poller.fail(self._protocol, error)
+                self._poller.fail(self._protocol, self, error)
 
     # The rest.
 

@@ -31,6 +31,11 @@ POST = [(b":method", b"POST"), *GET[1:]]
 Fields = list[tuple[bytes, bytes]]
 
 
+def code_name(code: int) -> str:
+    """RFC 9113 section 7; a code that it does not know is as good as any."""
+    return CODES[code] if code < len(CODES) else f"code {code}"
+
+
 def frame(kind: int, flags: int = 0, stream: int = 0, payload: bytes = b"") -> bytes:
     """RFC 9113 section 4.1."""
     return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
@@ -84,9 +89,9 @@ def errors(data: bytes) -> list[str]:
     said = []
     for kind, _, stream, payload in frames(data):
         if kind == GOAWAY:
-            said.append(f"GOAWAY {CODES[int.from_bytes(payload[4:8], 'big')]}")
+            said.append(f"GOAWAY {code_name(int.from_bytes(payload[4:8], 'big'))}")
         elif kind == RST_STREAM:
-            said.append(f"RST_STREAM {stream} {CODES[int.from_bytes(payload, 'big')]}")
+            said.append(f"RST_STREAM {stream} {code_name(int.from_bytes(payload, 'big'))}")
     return said
 
 
@@ -116,13 +121,13 @@ class Recorder(Session):
         self.said.append(("end", strand.id, end.trailers))
 
     def closed(self, strand: Strand, code: int) -> None:
-        self.said.append(("closed", strand.id, CODES[code]))
+        self.said.append(("closed", strand.id, code_name(code)))
 
     def writable(self, strand: Strand) -> None:
         self.said.append(("writable", strand.id))
 
     def going_away(self, code: int) -> None:
-        self.said.append(("going away", CODES[code]))
+        self.said.append(("going away", code_name(code)))
 
     def told(self, kind: str) -> list[Any]:
         return [event for event in self.said if event[0] == kind]
@@ -237,9 +242,9 @@ class Browser:
             case h2.events.StreamEnded():
                 answer.ended = True
             case h2.events.StreamReset():
-                answer.reset = CODES[event.error_code]
+                answer.reset = code_name(event.error_code)
             case h2.events.ConnectionTerminated():
-                self.over = CODES[event.error_code]
+                self.over = code_name(event.error_code)
 
     def wait(self, condition: Callable[[], object]) -> None:
         while not condition():

@@ -918,4 +918,4 @@ def test_without_the_extension_the_page_says_so(rig: Rig, monkeypatch: pytest.Mo
     route(rig, Target("127.0.0.1", 1))
     answer = rig.talk(GET + END)
     assert answer.startswith(b"HTTP/1.1 502")
-    assert b"this locald was built without HTTP/2" in answer
+    assert b"which this build of locald does not" in answer
