@@ -67,7 +67,7 @@ cdef class Origin:
             return pages.last_hop()
         if count_loops(request) >= self._loops_max:
             return pages.loop(self.route)
-        # No browser follows where a WebSocket's handshake is sent elsewhere (RFC 6455 section 4.1), nor does "*" lead.
+        # No browser follows where a WebSocket's handshake is sent elsewhere (the WebSockets Standard); "*" has no path.
         if self._moved and request.target.startswith(b"/") and not is_websocket(request):
             return pages.moved(request.host, request.target, self.proxy.https_port)
         self.line.requests += 1
