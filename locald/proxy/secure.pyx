@@ -189,7 +189,7 @@ cdef class Secure(Protocol):
         self._tell(found)
 
     cdef _refuse(self, error):
-        """End a handshake, so that the client gets to know why: OpenSSL has written the alert, or it was the client's."""
+        """End a handshake, so that the client gets to know why: OpenSSL has written an alert, if it is to have one."""
         log.debug("handshake failed: %s", error)
         if error.reason == "HTTP_REQUEST":
             self._outgoing.read()
