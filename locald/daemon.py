@@ -54,7 +54,7 @@ from locald.control.messages import (
 from locald.control.server import ControlServer, Session
 from locald.errors import AddressUnavailable, BindError, Exit, LocaldError, NameTaken
 from locald.paths import Paths, find
-from locald.proxy import targets
+from locald.proxy import features, targets
 from locald.proxy.access import Record
 from locald.proxy.alpn import SPEAKERS
 from locald.proxy.limits import Limits
@@ -272,6 +272,7 @@ class Daemon:
     def _register(self, session: Session, request: Register) -> Registered:
         if session in self._running:
             raise LocaldError("this connection has an app already")
+        _check_protocol(request.protocol)
         port = request.port or free_port({app.port for app in self._running.values()})
         detail = f"{' '.join(request.command)}   in {request.directory}"
         hint = "is it still starting? It must listen on the port in $PORT; its own output says more"
@@ -283,6 +284,7 @@ class Daemon:
         return Registered(request.name, self._proxy.url(route), port)
 
     def _add_alias(self, request: AddAlias) -> Aliased:
+        _check_protocol(request.protocol)
         target = targets.spell(targets.parse(request.target))
         alias = Alias(
             request.name, target, request.path, request.wildcard, request.strip, request.protocol, request.plain
@@ -451,6 +453,14 @@ def _alias_route(alias: Alias) -> Route:
     route = _route(alias, targets.parse(alias.target), "an alias, for a server that locald did not start", "")
     hint = f"start the server behind {alias.target}, or take the name away: {_removal(route)}"
     return replace(route, hint=hint)
+
+
+def _check_protocol(protocol: str) -> None:
+    """Refuse what this build cannot do: but for an alias that is kept already, whose page will say so."""
+    if protocol == "h2c" and not features.HTTP2:
+        raise LocaldError(
+            f"h2c needs HTTP/2, and {features.MISSING}", "leave --protocol out if the server speaks HTTP/1 too"
+        )
 
 
 def _route(request: Register | Alias, leads_to: targets.Targets, detail: str, hint: str) -> Route:

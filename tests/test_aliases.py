@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from locald.aliases import Alias, Aliases
-from locald.daemon import _alias_route
+from locald.daemon import _alias_route, _check_protocol
 from locald.errors import LocaldError
+from locald.proxy import features
 
 KEPT = [
     Alias("api", "3000"),
@@ -111,6 +112,22 @@ def test_a_file_that_is_not_usable_is_set_aside_whole(tmp_path: Path, text: str,
     (aside,) = tmp_path.glob("aliases.json.bad-*")
     assert aside.read_text(encoding="latin-1") == text
     assert str(aside) in aliases.note
+
+
+def test_what_this_build_does_not_speak_is_refused_when_it_is_asked_for_and_kept_where_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _check_protocol("h2c")
+    monkeypatch.setattr(features, "HTTP2", False)
+    monkeypatch.setattr(features, "MISSING", "it was left out")
+    _check_protocol("http1")
+    with pytest.raises(LocaldError, match="h2c needs HTTP/2, and it was left out"):
+        _check_protocol("h2c")
+    path = tmp_path / "aliases.json"
+    text = '{"version": 3, "aliases": [{"name": "a", "target": "1", "protocol": "h2c"}]}'
+    path.write_text(text)
+    assert [*load(path)] == [Alias("a", "1", protocol="h2c")]
+    assert path.read_text() == text
 
 
 def test_what_cannot_be_saved_is_not_kept(tmp_path: Path) -> None:

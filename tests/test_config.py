@@ -7,7 +7,7 @@ import dataclasses
 import msgspec
 import pytest
 
-from locald.config import Config, Limits, parse
+from locald.config import Config, Limits, Project, parse
 from locald.errors import LocaldError
 from locald.proxy import limits as proxy_limits
 
@@ -26,7 +26,8 @@ from locald.proxy import limits as proxy_limits
 )
 def test_localhost_is_always_there_and_first(text: str, suffixes: tuple[str, ...]) -> None:
     assert parse(text, "/c").suffixes == suffixes
-    assert parse(text, "/c").notes() == []
+    assert parse(text, "/c").notes(()) == []
+    assert parse(text, "/c").notes(None) == []
 
 
 def test_without_a_file_it_is_localhost() -> None:
@@ -39,8 +40,8 @@ def test_without_a_file_it_is_localhost() -> None:
         ("suffixes = [", "/c is not TOML: ", 'suffixes = ["test"]'),
         ("suffixes = []\nx y\n", "line 2", "edit /c"),
         ('sufixes = ["test"]', "/c: sufixes is no setting", "did you mean suffixes?"),
-        ("port = 80", "/c: port is no setting", "the keys there are: suffixes, limits"),
-        ("[proxy]\nx = 1", "/c: proxy is no setting", "the keys there are: suffixes, limits"),
+        ("port = 80", "/c: port is no setting", "the keys there are: suffixes, limits, projects"),
+        ("[proxy]\nx = 1", "/c: proxy is no setting", "the keys there are: suffixes, limits, projects"),
         ("limits = 3", "/c: limits: expected `object`, got `int`", "edit /c"),
         ("[limits]\nheads = 3", "/c: limits.heads is no setting", "did you mean head_s?"),
         ("[limits]\nhead_s = '3'", "/c: limits.head_s: expected `float | null`, got `str`", "edit /c"),
@@ -77,13 +78,59 @@ def test_a_mistake_is_named_with_its_file_and_key(text: str, message: str, hint:
 
 
 @pytest.mark.parametrize(
-    ("suffix", "word"), [("local", "mDNS"), ("my.local", "mDNS"), ("dev", "https"), ("app", "https")]
+    ("suffix", "signed", "words"),
+    [
+        ("local", (), "mDNS"),
+        ("my.local", ("localhost", "local"), "mDNS"),
+        ("dev", None, "needs HTTPS, which is off"),
+        ("dev", (), "needs certificates: browsers use nothing else for .dev"),
+        ("my.app", ("localhost",), "(sudo locald-setup --domain my.app)"),
+        ("dev", ("localhost", "dev"), ""),
+        ("a.dev", ("localhost", "dev"), ""),
+        ("test", None, ""),
+        ("test", (), ""),
+        ("test", ("localhost", "atest"), ".test has no HTTPS: our authority may not sign for it"),
+        ("test", ("localhost", "test"), ""),
+    ],
 )
-def test_a_doubtful_suffix_is_taken_with_a_note(suffix: str, word: str) -> None:
+def test_what_will_not_work_is_noted(suffix: str, signed: tuple[str, ...] | None, words: str) -> None:
     config = parse(f"suffixes = ['{suffix}']", "/c")
-    (note,) = config.notes()
-    assert f"the suffix .{suffix} " in note
-    assert word in note
+    assert suffix in config.suffixes
+    notes = config.notes(signed)
+    assert len(notes) == bool(words)
+    assert all(words in note for note in notes)
+
+
+def test_the_remedy_names_all_suffixes() -> None:
+    notes = parse('suffixes = ["test", "my.dev"]', "/c").notes(("localhost",))
+    assert all("sudo locald-setup --domain test --domain my.dev)" in note for note in notes)
+
+
+def test_a_project_may_have_a_certificate() -> None:
+    config = parse('[projects.shop]\ncert = "/a.pem"\nkey = "~/b.pem"\n[projects."api.shop"]\n', "/c")
+    assert config.projects == {"shop": Project("/a.pem", "~/b.pem"), "api.shop": Project()}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("projects = 3", "/c: projects: expected `object`, got `int`"),
+        ("[projects]\nshop = 3", "/c: projects.shop: expected `object`, got `int`"),
+        ("[projects.shop]\ncrt = '/a'", "/c: projects.shop.crt is no setting"),
+        ("[projects.shop]\ncert = 3", "/c: projects.shop.cert: expected `str`, got `int`"),
+        ("[projects.shop]\ncert = '/a'", "/c: projects.shop has cert and no key"),
+        ("[projects.shop]\nkey = '/a'", "/c: projects.shop has key and no cert"),
+        ("[projects.shop]\ncert = 'a'\nkey = '/a'", "/c: projects.shop.cert: 'a' is not absolute"),
+        ("[projects.shop]\ncert = '/a'\nkey = '~bob/a'", "/c: projects.shop.key: '~bob/a' is not absolute"),
+        ("[projects.Shop]\n", "/c: projects.Shop is the name of no app"),
+        ("[projects.'a.-b']\n", '/c: projects."a.-b" is the name of no app'),
+    ],
+)
+def test_a_mistake_in_a_project_is_named_too(text: str, message: str) -> None:
+    with pytest.raises(LocaldError) as caught:
+        parse(text, "/c")
+    assert message in caught.value.message
+    assert "/c" in caught.value.hint or "did you mean cert?" in caught.value.hint
 
 
 def test_every_limit_of_the_proxy_can_be_set_and_no_other() -> None:

@@ -33,7 +33,12 @@ def test_every_cve_has_its_row_and_each_row_its_tests() -> None:
 
 
 @pytest.mark.parametrize(
-    "title", ["Who may attack, and what they gain at worst", "The helper's life, and what it is worth to take it over"]
+    "title",
+    [
+        "Who may attack, and what they gain at worst",
+        "The certificate authority: who may attack it, and what they gain at worst",
+        "The helper's life, and what it is worth to take it over",
+    ],
 )
 def test_every_claim_has_its_tests_or_says_that_it_has_none(title: str) -> None:
     table = named.rows(TEXT, title)

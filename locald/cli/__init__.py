@@ -70,7 +70,7 @@ def locald_command() -> None:
     Then:          locald run -- npm run dev
                    locald run --name api -- python -m http.server '$PORT'
 
-    The app answers at http://NAME.localhost/ for as long as the command runs.
+    The app answers at https://NAME.localhost/ for as long as the command runs.
     """
 
 

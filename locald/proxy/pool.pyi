@@ -7,8 +7,6 @@ from locald.proxy.upstream import Line, Upstream
 from locald.proxy.upstream_http1 import Http1Upstream
 from locald.proxy.upstream_http2 import Http2Connection
 
-HAS_HTTP2: bool
-
 class DialError(Exception):
     failures: list[str]
     timed_out: bool

@@ -19,9 +19,7 @@ try:
 except ImportError:  # built where libnghttp2's headers were not
     Http2Connection = NotHttp2 = None
 
-__all__ = ["HAS_HTTP2", "DialError", "Pool"]
-
-HAS_HTTP2 = Http2Connection is not None
+__all__ = ["DialError", "Pool"]
 
 BUSY_S = 0.005  # until the next try at a Unix socket that is busy: a server accepts sooner than that, or is stuck
 
@@ -130,7 +128,7 @@ cdef class Pool:
         if line.shared is None:
             return await self._dial(route, line)
         if Http2Connection is None:
-            raise DialError(["this locald was built without HTTP/2, which the app is said to speak"], False)
+            raise DialError(["the app is said to speak HTTP/2 (h2c), which this build of locald does not"], False)
         while True:
             upstream = self._share(line)
             if upstream is not None:
@@ -184,7 +182,7 @@ cdef class Pool:
             made = Http1Upstream(self.limits, self.open, line, target)
             Stream(self._poller, sock, made)
             return made
-        made = Http2Connection(self.limits, self.open, line, target)
+        made = Http2Connection(self.limits, self._poller, self.open, line, target)
         Stream(self._poller, sock, made)
         await made.greeted()
         return made

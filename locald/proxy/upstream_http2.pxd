@@ -3,6 +3,7 @@
 from libc.stdint cimport uint32_t
 
 from locald.proxy.http2 cimport Session, Strand
+from locald.proxy.stream cimport Poller
 from locald.proxy.upstream cimport Line, Shared, Upstream
 
 
@@ -20,10 +21,12 @@ cdef class Http2Connection(Shared):
     cdef set _open
     cdef list _touched
     cdef bytes _greeting
-    cdef bint _busy, _full, _leaving, _ending, _closing
+    cdef Poller _poller
+    cdef bint _scheduled, _full, _leaving, _ending, _closing
     cdef uint32_t _asked
 
-    cdef flush(self)
+    cdef schedule(self)
+    cdef _flush(self)
     cdef leave(self)
     cdef Py_ssize_t _room(self)
     cdef _greet(self, bytes data)

@@ -24,6 +24,7 @@ from locald.proxy.cnghttp2 cimport (
 from locald.proxy.headers cimport Hop, request_head
 from locald.proxy.http1 cimport End, Request, Response
 from locald.proxy.http2 cimport Session, Strand, set_field
+from locald.proxy.stream cimport Poller
 from locald.proxy.upstream cimport Borrower, Line, Shared, Upstream
 
 __all__ = ["Http2Connection", "NotHttp2"]
@@ -82,13 +83,13 @@ cdef class Talk(Session):
 cdef class Http2Connection(Shared):
     """``idle_until``: when it is closed if nobody has asked anything, 0 while somebody does."""
 
-    def __init__(self, limits, set open, Line line, target):
+    def __init__(self, limits, Poller poller, set open, Line line, target):
         """``open``: where it is while it has a descriptor."""
         self.target = target
         self.shown = str(target)
         self.line = line
         self.talk = Talk(False, limits, self)
-        self._limits = limits
+        self._limits, self._poller = limits, poller
         self._open = open
         self._touched = []
         self._greeting = b""
@@ -108,7 +109,7 @@ cdef class Http2Connection(Shared):
         self.use(transport)
         self.transport.set_write_buffer_limits(high=self._limits.write_high)
         self._open.add(self)
-        self.flush()
+        self._flush()
 
     cpdef data_received(self, bytes data):
         if self._greeting is not None:
@@ -131,7 +132,7 @@ cdef class Http2Connection(Shared):
 
     cpdef resume_writing(self):
         self._full = False
-        self.flush()
+        self._flush()
 
     cdef _greet(self, bytes data):
         """Its first frame is SETTINGS (RFC 9113 section 3.4), or it speaks another protocol."""
@@ -146,12 +147,13 @@ cdef class Http2Connection(Shared):
             return
         size = head[0] << 16 | head[1] << 8 | head[2]
         if size > FRAME_MAX or head[3] != NGHTTP2_SETTINGS:
-            self._refuse("what it says is no HTTP/2")
+            self._refuse("what it says is no HTTP/2: if it speaks HTTP/1, leave --protocol h2c out")
             return
         if PyBytes_GET_SIZE(self._greeting) < FRAME_HEAD + size:
             return
         data, self._greeting = self._greeting, None
         self._feed(data)
+        self._flush()  # what is wrong with it shows then
         if self._room() == 0:
             self._refuse("it takes no requests: its SETTINGS_MAX_CONCURRENT_STREAMS is 0")
         elif not self._leaving and not self._waiter.done():
@@ -159,13 +161,9 @@ cdef class Http2Connection(Shared):
             self._waiter.set_result(None)
 
     cdef _feed(self, bytes data):
-        self._busy = True
-        try:
-            self.talk.feed(data, now())
-        finally:
-            self._busy = False
+        self.talk.feed(data, now())
         self._give()
-        self.flush()
+        self.schedule()
 
     cdef _give(self):
         """To those who asked, what has come for them."""
@@ -193,20 +191,24 @@ cdef class Http2Connection(Shared):
         upstream._said = []
         return upstream
 
-    cdef flush(self):
-        """Write what there is to be written; once whoever reads or writes just now has finished."""
-        if self._busy or self._closing:
-            return
-        self._busy = True
-        try:
-            while not self._full:
-                data = self.talk.take(TAKE)
-                if not data:
-                    break
-                self.write(data)
-        finally:
-            self._busy = False
-        self._give()  # what we reset ourselves has broken too
+    cdef schedule(self):
+        """Write what there is to be written, at the end of this turn of the loop."""
+        if not self._scheduled and not self._closing:
+            self._scheduled = True
+            self._poller.call_at_end(self)
+
+    cdef end_of_turn(self):
+        self._scheduled = False
+        self._flush()
+
+    cdef _flush(self):
+        cdef bytes data
+        while not self._full and not self._closing:
+            data = self.talk.take(TAKE)
+            if not data:
+                break
+            self.write(data)
+        self._give()  # what was reset by us has broken too
         if self._closing:
             return
         if self.talk.over():
@@ -228,7 +230,7 @@ cdef class Http2Connection(Shared):
         """Close it if it has been idle for too long by now."""
         if 0 < self.idle_until <= time:
             self.leave()
-            self.flush()
+            self.schedule()
 
     cdef Py_ssize_t _room(self):
         """How many requests it takes at a time."""
@@ -249,7 +251,7 @@ cdef class Http2Connection(Shared):
         elif self._leaving and not self._ending:
             self._ending = True
             self.talk.terminate(NGHTTP2_NO_ERROR)
-            self.flush()  # and then it is over
+            self.schedule()  # and then it is over
         elif self.idle_until == 0:
             self.idle_until = now() + self.line.idle_s
 
@@ -274,12 +276,12 @@ cdef class Http2Upstream(Upstream):
             fields, count, not request.has_body, request.method == b"HEAD", self
         )
         self.connection._asked += 1
-        self.connection.flush()
+        self.connection.schedule()
 
     cdef send(self, bytes data):
         self._keep(data)
         self.connection.talk.send(self.strand, data)
-        self.connection.flush()
+        self.connection.schedule()
         if self.strand.full and not self._told_full:
             self._tell_writable(False)
 
@@ -292,7 +294,7 @@ cdef class Http2Upstream(Upstream):
     cdef end(self, list trailers):
         self._trailers = trailers
         self.connection.talk.finish(self.strand, trailers)
-        self.connection.flush()
+        self.connection.schedule()
 
     cdef _keep(self, bytes data):
         """For repeat(), while there is little of it and no answer yet."""
@@ -339,7 +341,7 @@ cdef class Http2Upstream(Upstream):
             borrower.response_pause()
             if self._broken is not None and not self._come and self.borrower is borrower:
                 borrower.upstream_broke(self._broken)
-        self.connection.flush()
+        self.connection.schedule()
 
     cdef give_back(self, bint complete, bint keep, double time):
         self.borrower = None
@@ -352,7 +354,7 @@ cdef class Http2Upstream(Upstream):
         self.borrower = None
         self._come.clear()
         self.connection.talk.reset(self.strand, NGHTTP2_CANCEL)
-        self.connection.flush()
+        self.connection.schedule()
 
     cdef _add(self, object event):
         """Something has come; it is given away once all that came with it is there."""

@@ -114,7 +114,7 @@ class LinuxStore:
             return ADVICE.format(path=path)
         if not self.holds(root):
             return f"{self.how} ran, and {self._layout.bundle} does not have it"
-        if self._java() and roots.file_name(uid, root) not in java.aliases():
+        if self._java() and roots.file_name(uid, root) not in self._in_java():
             return f"{java.KEYSTORE} does not have it, so Java does not trust it: sudo {self.how} --fresh"
         return ""
 
@@ -138,8 +138,7 @@ class LinuxStore:
     def strays(self) -> list[str]:
         known = {anchor.root.der for anchor in self.anchors() if anchor.root}
         found = [f"{each.ident} in {self._layout.bundle}" for each in self._trusted() if each.der not in known]
-        if self._java():
-            found += [f"{name} in {java.KEYSTORE}" for name in sorted(java.aliases() - self._names())]
+        found += [f"{name} in {java.KEYSTORE}" for name in sorted(self._in_java() - self._names())]
         return found + [f"{path}{files.TEMPORARY}" for path in self._leftovers()]
 
     def _trusted(self) -> list[Root]:
@@ -148,6 +147,13 @@ class LinuxStore:
                 return roots.find(file.read(BUNDLE_MAX))
         except OSError:
             return []
+
+    def _in_java(self) -> set[str]:
+        """Those in Java's store; none where that cannot be read, which drop() says."""
+        try:
+            return java.aliases() if self._java() else set()
+        except LocaldError:
+            return set()
 
     def _names(self) -> set[str]:
         return {Path(anchor.place).stem for anchor in self.anchors()}

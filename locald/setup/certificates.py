@@ -94,7 +94,7 @@ def install(person: Person, asked: tuple[str, ...], trust: bool, now: datetime.d
         state = look(person, now)
     except LocaldError as error:
         return Plan([Step(*both("make", f"the certificate authority of {person.name}"), _raiser(error))])
-    had = permitted_of(person.uid) if trust else state.claimed
+    had = permitted_of(person.uid) if trust else tuple(filter(domains.is_domain, state.claimed))
     wanted = tuple(dict.fromkeys((domains.ALWAYS, *had, *asked)))
     if len(wanted) > domains.COUNT_MAX:
         raise LocaldError(

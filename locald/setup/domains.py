@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from locald.errors import LocaldError
 
-__all__ = ["ALWAYS", "COUNT_MAX", "check", "is_below", "warning"]
+__all__ = ["ALWAYS", "COUNT_MAX", "check", "is_below", "is_domain", "warning"]
 
 ALWAYS = "localhost"
 COUNT_MAX = 16  # ours: each is looked at in each verification
@@ -53,6 +53,14 @@ def check(name: str) -> str:
         hint = f"a domain of your own below it: shop.{name}"
         raise LocaldError(f"the domain {name!r} is everybody's, as {labels[1]!r} is", hint)
     return name
+
+
+def is_domain(name: str) -> bool:
+    """Whether check() takes it."""
+    try:
+        return check(name) == name
+    except LocaldError:
+        return False
 
 
 def warning(name: str) -> str:

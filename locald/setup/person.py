@@ -47,7 +47,7 @@ class Person:
         command = [sys.executable, "-P", "-m", module, *words]
         try:
             return processes.run(
-                command, stdin=stdin, environ=environ, time_s=ANSWER_S, said_max=ANSWER_MAX, **self._who()
+                command, stdin=stdin, environ=environ, time_s=ANSWER_S, said_max=ANSWER_MAX, umask=0o077, **self._who()
             )
         except LocaldError as error:
             raise LocaldError(

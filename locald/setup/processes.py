@@ -49,6 +49,7 @@ def run(
     environ: Mapping[str, str] | None = None,
     time_s: float = TIME_S,
     said_max: int = SAID_MAX,
+    umask: int = 0o022,
     **who: Any,
 ) -> Outcome:
     """Start it and wait for its end.  ``who``: the user, group and extra_groups of subprocess, for another's process.
@@ -57,9 +58,9 @@ def run(
     """
     try:
         process = subprocess.Popen(
-            command, stdin=subprocess.PIPE if stdin else subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            env={"PATH": PATH, "LC_ALL": "C"} if environ is None else environ,
-            cwd="/", start_new_session=True, umask=0o022, bufsize=0, **who,
+            command, env={"PATH": PATH, "LC_ALL": "C"} if environ is None else environ,
+            stdin=subprocess.PIPE if stdin else subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            cwd="/", start_new_session=True, umask=umask, bufsize=0, **who,
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError) as error:
         raise LocaldError(f"{command[0]} cannot be started: {error}") from None

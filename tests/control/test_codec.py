@@ -39,23 +39,17 @@ REQUESTS = [
     WatchRequests(follow=True),
     Stop(restart=True),
 ]
+APP = App(
+    name="a", path="/p", wildcard=True, strip=True, protocol="h2c", plain=False, url="u", kind="alias", target="unix:/x",
+    port=None, pid=None, since=0.0, directory="", command=[], requests=7, at_work=1, answered=2.5,
+)  # fmt: skip
 REPLIES = [
     Hello(1, "0.1.0", 7),
     Done(),
     Failure("what", "hint", 3),
     Aliased("u", "3000"),
     Seen([Access(1.5, "GET", "http://a/", 200, 0, 2, 0.1, None, "a", "unix:/x", False, "")], 3, True),
-    Report(
-        "0",
-        1,
-        2.0,
-        80,
-        [],
-        ["localhost"],
-        0,
-        [],
-        [App("a", "/p", True, True, "u", "alias", "unix:/x", None, None, 0.0, "", [], 7, 1, 2.5)],
-    ),
+    Report("0", 1, 2.0, 80, 443, True, [], ["localhost"], 0, [], [APP]),
 ]
 
 

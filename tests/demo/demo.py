@@ -114,7 +114,7 @@ class Demo:
         user = ("--user", self.user.pw_name) if self.is_root else ()
         if not POLICY.exists():
             self.undo.append((*sudo, setup, "--uninstall"))
-        self.do(*sudo, setup, *user)
+        self.do(*sudo, setup, "--no-trust", *user)  # the machine's trust stores are nothing to play with
 
     def start(self) -> None:
         locald = str(self.venv / "bin" / "locald")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,48 @@ def test_a_command_has_a_prefix_of_a_name_that_another_has(alice: Any) -> None:
     process.terminate()
     process.wait(10)
     assert get(alice, "http://shop.localhost/api/x") == "shop /api/x None"
+
+
+# HTTP/2 in the fewest bytes: SETTINGS, then to each head a 200 (RFC 7541 appendix A, 8) with the port for its body.
+H2C_SERVER = """
+import socketserver, sys
+class Handler(socketserver.StreamRequestHandler):
+    def handle(self):
+        self.rfile.read(24)
+        self.wfile.write(bytes.fromhex("000000040000000000"))
+        while head := self.rfile.read(9):
+            self.rfile.read(int.from_bytes(head[:3], "big"))
+            if head[3] == 1:
+                body = sys.argv[1].encode()
+                self.wfile.write(bytes.fromhex("0000010104") + head[5:] + bytes([0x88]))
+                self.wfile.write(len(body).to_bytes(3, "big") + bytes([0, 1]) + head[5:] + body)
+socketserver.ThreadingTCPServer.allow_reuse_address = True
+server = socketserver.ThreadingTCPServer(("127.0.0.1", int(sys.argv[1])), Handler)
+print("ready", flush=True)
+server.serve_forever()
+"""
+
+
+def test_a_server_of_http_2_is_reached_by_an_alias_and_by_run(alice: Any) -> None:
+    server = alice.start("python", "-c", H2C_SERVER, "8701")
+    assert server.stdout.readline() == "ready\n"
+    alice.type("locald", "alias", "grpc", "8701", "--protocol", "h2c")
+    assert get(alice, "http://grpc.localhost/") == "8701"
+    process = alice.start(
+        "locald", "run", "--name", "other", "--protocol", "h2c", "--", "python", "-c", H2C_SERVER, "$PORT"
+    )
+    while process.stdout.readline() != "ready\n":
+        pass
+    found = {app["name"]: app for app in apps(alice)}
+    assert {name: app["protocol"] for name, app in found.items()} == {"grpc": "h2c", "other": "h2c"}
+    assert get(alice, "http://other.localhost/") == str(found["other"]["port"])
+    alice.type("locald", "daemon", "restart")
+    assert get(alice, "http://grpc.localhost/") == "8701"
+    assert re.search(r" 8701 by h2c +1 ", alice.type("locald", "status").stdout)
+    serve(alice, "plain", "8702")
+    alice.type("locald", "alias", "plain", "8702", "--protocol", "h2c")
+    page = alice.type("curl", "-sS", "http://plain.localhost/").stdout
+    assert "127.0.0.1:8702: what it says is no HTTP/2: if it speaks HTTP/1, leave --protocol h2c out" in page
 
 
 def test_aliases_of_the_version_before_are_kept(alice: Any) -> None:

@@ -8,16 +8,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from locald_setup import BUNDLE, quick_store
 
 from locald.paths import POLICY, SHIM
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[None]:
+    with quick_store(tmp_path):
+        yield
 
 
 @pytest.fixture
 def sudoer(make_user: Callable[[int], Any]) -> Iterator[Any]:
     """A user with an account and a sudo that asks nothing; below /etc, which is in memory here."""
     user = make_user(61003)
+    user.environ["XDG_STATE_HOME"] = f"{user.home}/state"
     accounts = {
-        Path("/etc/passwd"): "locald-test:x:61003:61003::/nowhere:/bin/sh\n",
+        Path("/etc/passwd"): f"locald-test:x:61003:61003::{user.home}:/bin/sh\n",
         Path("/etc/shadow"): "locald-test:*:1::::::\n",
     }
     before = {path: path.read_bytes() for path in accounts}
@@ -33,20 +41,26 @@ def sudoer(make_user: Callable[[int], Any]) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("program", [("locald-setup",), ("locald", "admin", "setup")])
+@pytest.mark.usefixtures("store")
 def test_it_offers_to_run_sudo_and_does(sudoer: Any, program: tuple[str, ...]) -> None:
     terminal = sudoer.at_terminal(*program)
     shown = terminal.read_until("Run it now?")
-    assert f"sudo {Path(sys.executable).parent}/{' '.join(program)}" in shown
+    state = f"{sudoer.home}/state"
+    assert f"sudo {Path(sys.executable).parent}/{' '.join(program)} --state {state}\r\n" in shown
     terminal.answer(b"\n")
     terminal.read_until("done; now, as yourself")
     assert terminal.wait() == 0
     assert Path(SHIM).stat().st_mode & 0o7777 == 0o4755
     assert "61003 127.0.0.1 80\n" in Path(POLICY).read_text()
+    root = Path(state, "locald/ca/root.pem").read_bytes()
+    assert root in BUNDLE.read_bytes(), "sudo drops XDG_STATE_HOME, and the system trusts what is there"
     terminal = sudoer.at_terminal(*program, "--uninstall")
     terminal.read_until("Run it now?")
     terminal.answer(b"y\n")
     assert terminal.wait() == 0
     assert not Path(SHIM).exists()
+    assert root not in BUNDLE.read_bytes()
+    assert list(Path(state, "locald/ca").iterdir()) == []
 
 
 @pytest.mark.parametrize(("answer", "code"), [(b"n\n", 77), (b"\x03", 130), (b"\x04", 130)])

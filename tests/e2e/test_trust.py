@@ -7,6 +7,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,22 @@ def test_removed_not_one_trusts_us(carol: User, authority: Authority, profiles: 
         with sqlite3.connect(folder / "cert9.db") as file:
             assert file.execute("select count(*) from nssPublic").fetchone() == (0,)
         file.close()
+
+
+def test_setup_does_the_same_by_a_process_of_the_users(carol: User, authority: Authority, profiles: list[Path]) -> None:
+    def keeper(verb: str) -> list[str]:
+        done = carol.type(sys.executable, "-P", "-m", "locald.tls.keeper", verb)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()
+
+    places = ["~/.pki/nssdb", "~/.mozilla/firefox/a.default", "~/.mozilla/firefox/b.default"]
+    assert keeper("stores") == [f"no {place}" for place in places]
+    assert keeper("trust") == places
+    assert keeper("stores") == [f"yes {place}" for place in places]
+    assert all(trusts(authority, folder) for folder in profiles)
+    assert keeper("withdraw") == places
+    assert not any(trusts(authority, folder) for folder in profiles)
+    assert list((carol.home / ".local/state/locald/ca").iterdir()) == []
 
 
 @pytest.fixture

@@ -140,6 +140,11 @@ class Rig:
             stack.pop_all()
         return self.wrap(sock)
 
+    @property
+    def url(self) -> str:
+        """Of the app that is named "app"."""
+        return f"{'http' if self.tls is None else 'https'}://app.localhost:{self.port}/"
+
     def wrap(self, sock: socket.socket) -> Any:
         """As what a client goes on with, once it has connected."""
         return sock if self.tls is None else Encrypted(sock, self.client, "app.localhost")

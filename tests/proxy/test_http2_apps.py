@@ -6,7 +6,7 @@ import queue
 import re
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -14,6 +14,8 @@ from h2.errors import ErrorCodes
 from h2.events import ConnectionTerminated, DataReceived, StreamReset, TrailersReceived
 from h2.settings import SettingCodes
 from http2_app import OK, Peer
+from http2_peer import POST as HTTP2_POST
+from http2_peer import Browser
 from rig import App, Rig
 from talking import END, GET, POST, read_all, read_answer, read_head, read_until, vanish
 
@@ -569,6 +571,83 @@ def test_an_early_answer_ends_the_upload(rig: Rig, h2c: Start) -> None:
     assert resets.get(timeout=10).error_code == ErrorCodes.CANCEL
 
 
+# Behind clients of HTTP/2.
+
+
+@pytest.fixture
+def browser(rig: Rig) -> Iterator[Browser]:
+    with socket.create_connection(("127.0.0.1", rig.http2_port), timeout=10) as sock:
+        yield Browser(sock)
+
+
+def test_an_error_of_grpc_is_a_head_alone(h2c: Start, browser: Browser) -> None:
+    seen: list[dict[bytes, bytes]] = []
+
+    def handle(peer: Peer) -> None:
+        stream, fields = peer.request()
+        seen.append(fields)
+        peer.head(stream, [*OK, (b"content-type", b"application/grpc"), (b"grpc-status", b"5")], ends=True)
+        finish(peer)
+
+    h2c(handle)
+    answer = browser.get(b"/test.Test/None", b"app.localhost", (b"te", b"trailers"))
+    assert answer.fields == {b":status": b"200", b"content-type": b"application/grpc", b"grpc-status": b"5"}
+    assert (answer.body, answer.trailers, answer.reset) == (b"", [], "")
+    assert seen[0][b"te"] == b"trailers"
+    assert seen[0][b"via"] == b"2.0 locald"
+
+
+def test_streams_take_turns_through_both_connections(h2c: Start, browser: Browser) -> None:
+    def handle(peer: Peer) -> None:
+        streams = [peer.request()[0] for _ in range(3)]
+        for stream in streams:
+            peer.head(stream)
+        for _ in range(4):
+            for stream in streams:
+                peer.data(stream, peer.wait(DataReceived, stream).data.upper())
+        for stream in streams:
+            peer.body(stream)
+            peer.head(stream, [(b"grpc-status", b"%d" % stream)], ends=True)
+        finish(peer)
+
+    h2c(handle)
+    streams = [browser.ask(HTTP2_POST, ends=False) for _ in range(3)]
+    for i in range(4):
+        for stream in streams:
+            browser.say(stream, b"%d-%d." % (stream, i), ends=i == 3)
+            browser.wait(lambda stream=stream, i=i: browser.answers[stream].body.count(b".") == i + 1)
+    for stream in streams:
+        answer = browser.answer(stream)
+        assert answer.body == b"".join(b"%d-%d." % (stream, i) for i in range(4))
+        assert answer.trailers == [(b"grpc-status", b"%d" % stream)]
+
+
+def test_a_reset_of_either_side_is_one_for_the_other(h2c: Start, browser: Browser) -> None:
+    resets: queue.Queue[Any] = queue.Queue()
+
+    def handle(peer: Peer) -> None:
+        first, _ = peer.request()
+        peer.head(first)
+        peer.data(first, b"half")
+        peer.reset(first, ErrorCodes.INTERNAL_ERROR)
+        second, _ = peer.request()
+        peer.head(second)
+        resets.put(peer.wait(StreamReset, second))
+        always(peer)
+
+    server = h2c(handle)
+    answer = browser.get()
+    assert (answer.fields[b":status"], answer.body, answer.ended) == (b"200", b"half", False)
+    assert answer.reset not in ("", "NO_ERROR")
+    stream = browser.ask(HTTP2_POST, ends=False)
+    browser.wait(lambda: browser.answers[stream].fields)
+    browser.h2.reset_stream(stream, ErrorCodes.CANCEL)
+    browser.flush()
+    assert resets.get(timeout=10).error_code == ErrorCodes.CANCEL
+    assert browser.get().body == b"ok"
+    assert server.connections == 1
+
+
 # What was never begun is asked again.
 
 
@@ -918,4 +997,4 @@ def test_without_the_extension_the_page_says_so(rig: Rig, monkeypatch: pytest.Mo
     route(rig, Target("127.0.0.1", 1))
     answer = rig.talk(GET + END)
     assert answer.startswith(b"HTTP/1.1 502")
-    assert b"this locald was built without HTTP/2" in answer
+    assert b"which this build of locald does not" in answer

@@ -129,6 +129,36 @@ def test_it_trusts_us_and_whom_it_did(alice: User, urls: list[str], program: str
     assert after == [True, program not in ONLY_THEIR_OWN, False]
 
 
+SELF = """
+import http.server, os, sys, threading
+import requests
+class Hello(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"hello over " + self.headers["X-Forwarded-Proto"].encode())
+    def log_message(self, *_):
+        pass
+server = http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Hello)
+thread = threading.Thread(target=server.serve_forever)
+thread.start()
+try:
+    for url in ("https://app.localhost/", "https://app.localhost/"):
+        print(requests.get(url, timeout=30).text)
+finally:
+    server.shutdown()
+    thread.join()
+"""
+
+
+@pytest.mark.usefixtures("authority")
+def test_an_app_reaches_itself_over_https(alice: User) -> None:
+    """Through the daemon on port 443, with the certificate that it makes in the handshake."""
+    with leading_here("app.localhost"):
+        done = alice.type("locald", "run", "--name", "app", "--", sys.executable, "-c", SELF)
+    assert done.stdout == "hello over https\nhello over https\n", done.stderr
+
+
 def test_a_value_of_the_users_own_is_what_its_programs_get(alice: User, urls: list[str], tmp_path: Path) -> None:
     """Whose file of roots has the system's only, for requests: to that program ours stay unknown."""
     own = alice.home / "own.pem"
@@ -166,9 +196,7 @@ def test_with_a_full_disk_the_command_runs_all_the_same(alice: User) -> None:
 @pytest.mark.usefixtures("authority")
 def test_what_the_system_trusts_later_reaches_a_child_that_runs(alice: User, wait_for: Callable[..., None]) -> None:
     """The daemon makes the bundle anew; this one looks more often than others."""
-    code = (
-        "from locald import daemon; from locald.tls import freshness; freshness.LOOK_S = 0.05; daemon.serve(80, False)"
-    )
+    code = "from locald import daemon; from locald.tls import freshness; freshness.LOOK_S = 0.05; daemon.serve(80, None, False)"
     alice.start(sys.executable, "-P", "-c", code, stdout=subprocess.DEVNULL)
     wait_for(lambda: alice.type("locald", "status").returncode == 0)
     bundle = Path(environment(alice)["REQUESTS_CA_BUNDLE"])

@@ -57,7 +57,7 @@ async function together(count) {
 }
 
 async function socket(id) {
-  const opened = new WebSocket(`ws://${location.host}/ws?id=${id}`, ["first", "last"]);
+  const opened = new WebSocket(`${location.origin.replace("http", "ws")}/ws?id=${id}`, ["first", "last"]);
   const next = (event) => new Promise((resolve) => opened.addEventListener(event, resolve, { once: true }));
   opened.binaryType = "arraybuffer";
   await next("open");
