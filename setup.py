@@ -106,7 +106,7 @@ class build_extensions(build_ext):
         found = find_nghttp2(self.compiler)
         if found is None:
             self.extensions = [each for each in self.extensions if each.name not in names]
-            if VARIABLE not in os.environ:
+            if not os.environ.get(VARIABLE):
                 self.warn(f"no HTTP/2: libnghttp2's headers are not there, or older than 1.50 ({INSTALL})")
         for each in self.extensions:
             if each.name in names and found:

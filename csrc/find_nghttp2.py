@@ -50,7 +50,10 @@ def _by_pkg_config() -> dict[str, list[str]] | None:
     """As Homebrew has it, in a place of its own."""
     try:
         done = subprocess.run(
-            ["pkg-config", "--cflags", "--libs", "libnghttp2"], capture_output=True, text=True, check=True
+            [os.environ.get("PKG_CONFIG", "pkg-config"), "--cflags", "--libs", "libnghttp2"],
+            capture_output=True,
+            text=True,
+            check=True,
         )
     except (OSError, subprocess.CalledProcessError):
         return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import struct
 import subprocess
 import sys
@@ -20,6 +21,7 @@ MACHO_64, MH_EXECUTE, MH_BUNDLE, MH_DYLIB, MH_PIE = 0xFEEDFACF, 2, 8, 6, 0x20000
 CPU = {"aarch64": 0x0100000C, "x86_64": 0x01000007}
 ELF_MACHINE = {"aarch64": 183, "x86_64": 62}
 MACOS = {"aarch64": "aarch64-macos.11.0", "x86_64": "x86_64-macos.11.0"}
+INCLUDES = [Path(place, "include/nghttp2/nghttp2.h") for place in ("/usr", "/usr/local", "/opt/homebrew")]
 # musl's CMSG_NXTHDR compares signed with unsigned; zig knows no -static-pie, and links so all the same.
 WARNINGS = [
     "-Wall",
@@ -74,12 +76,31 @@ def helper_for_macos(architecture: str, out: Path) -> None:
     print(f"{out.name}: Mach-O PIE, {out.stat().st_size} bytes")
 
 
+def nghttp2_for_macos(architecture: str, folder: Path) -> None:
+    """What Homebrew would have: the headers are the same everywhere, and of the library only its name is needed here,
+    for macOS's linker leaves what it does not find to the loader."""
+    header = next((path for path in INCLUDES if path.exists()), None)
+    if header is None:
+        sys.exit("cross: libnghttp2's headers are needed\nhint: apt-get install libnghttp2-dev")
+    shutil.copytree(header.parent, folder / "nghttp2", dirs_exist_ok=True)
+    source = folder / "nothing.c"
+    source.write_text("int locald_nothing;\n")
+    subprocess.run([*ZIG.split(), "-target", MACOS[architecture], "-c", source, "-o", folder / "nothing.o"], check=True)
+    subprocess.run(
+        [sys.executable, "-m", "ziglang", "ar", "rcs", folder / "libnghttp2.a", folder / "nothing.o"], check=True
+    )
+
+
 def extensions_for_macos(architecture: str, folder: Path) -> None:
-    compiler = f"{ZIG} -target {MACOS[architecture]}"
+    place = folder / f"nghttp2-{architecture}"
+    place.mkdir()
+    nghttp2_for_macos(architecture, place)
+    compiler = f"{ZIG} -target {MACOS[architecture]} -I{place}"
     name = "arm64" if architecture == "aarch64" else architecture
     environ = os.environ | {
         "CC": compiler,
-        "LDSHARED": f"{compiler} -shared -Wl,-undefined,dynamic_lookup",
+        "LDSHARED": f"{compiler} -shared -Wl,-undefined,dynamic_lookup -L{place}",
+        "LOCALD_NGHTTP2": "yes",
         "_PYTHON_HOST_PLATFORM": f"macosx-11.0-{name}",
         "SETUPTOOLS_EXT_SUFFIX": f".cpython-{sys.version_info.major}{sys.version_info.minor}-darwin.so",
     }

@@ -183,3 +183,76 @@ def test_a_release_compiler_that_links_dynamically_fails_the_build(source: Path,
     )  # fmt: skip
     assert done.returncode != 0
     assert "did not make a static PIE" in done.stderr
+
+
+# Without libnghttp2
+
+
+@pytest.fixture(scope="module")
+def hiding(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """An environment whose compiler does not find nghttp2's headers; and does not take long."""
+    folder = tmp_path_factory.mktemp("hiding")
+    (folder / "nghttp2").mkdir()
+    (folder / "nghttp2/nghttp2.h").write_text("#error hidden\n")
+    return {**os.environ, "CFLAGS": f"-I{folder} -O0", "PKG_CONFIG": "false", "LOCALD_NGHTTP2": ""}
+
+
+SERVES_HTTP_1 = """
+import asyncio, socket, sys
+from locald.proxy import features, pool
+from locald.proxy.alpn import SPEAKERS
+from locald.proxy.routes import Routes
+from locald.proxy.server import Proxy
+
+async def main():
+    proxy = Proxy(Routes())
+    sock = socket.create_server(("127.0.0.1", 0))
+    port = sock.getsockname()[1]
+    await proxy.serve(sock)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET / HTTP/1.1\\r\\nHost: x.localhost\\r\\nConnection: close\\r\\n\\r\\n")
+    print((await reader.read()).split(b"\\r\\n")[0].decode())
+    writer.close()
+    await proxy.close(1)
+
+assert sys.modules["locald"].__file__.startswith(sys.argv[1]), "another installation was tested"
+print(features.HTTP2, pool.HAS_HTTP2, list(SPEAKERS), features.MISSING)
+asyncio.run(main())
+"""
+
+
+def test_without_nghttp2_a_build_speaks_http_1_and_says_why(
+    source: Path, tmp_path: Path, hiding: dict[str, str]
+) -> None:
+    built = tmp_path / "lib"
+    command = [sys.executable, "setup.py", "-q", "build", "-j2", "--build-lib", built, "--build-temp", tmp_path / "temp",
+               "--build-scripts", tmp_path / "scripts"]  # fmt: skip
+    done = subprocess.run(command, cwd=source, env=hiding, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "no HTTP/2: libnghttp2's headers are not there" in done.stdout + done.stderr
+    assert not [path.name for path in built.rglob("*.so") if "http2" in path.name]
+    said = run(sys.executable, "-P", "-W", "error", "-c", SERVES_HTTP_1, built, PYTHONPATH=str(built))
+    assert said.splitlines() == [
+        "False False ['http/1.1'] this build of locald has none: libnghttp2's headers were not there when it was made",
+        "HTTP/1.1 404 Not Found",
+    ]
+
+
+def test_who_insists_on_http_2_is_told_what_is_missing(source: Path, tmp_path: Path, hiding: dict[str, str]) -> None:
+    done = build_with(source, tmp_path, hiding, "yes")
+    assert done.returncode != 0
+    assert "libnghttp2's headers are not there or too old\nhint: apt install libnghttp2-dev" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_what_is_said_of_nghttp2_is_yes_or_no(source: Path, tmp_path: Path) -> None:
+    done = build_with(source, tmp_path, dict(os.environ), "perhaps")
+    assert done.returncode != 0
+    assert "LOCALD_NGHTTP2 is yes, no or not there; it is 'perhaps'" in done.stderr
+
+
+def build_with(source: Path, folder: Path, environ: dict[str, str], wish: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "setup.py", "-q", "build_ext", "--build-lib", folder, "--build-temp", folder]
+    return subprocess.run(
+        command, cwd=source, env=environ | {"LOCALD_NGHTTP2": wish}, capture_output=True, text=True
+    )  # fmt: skip

@@ -7,7 +7,6 @@ from locald.proxy cimport headers
 from locald.proxy.access cimport Record
 from locald.proxy.clock cimport now
 from locald.proxy.exchange cimport Asker, Exchange, Origin
-from locald.proxy.headers cimport Hop
 from locald.proxy.http1 cimport End, Reader, Request, Response
 
 __all__ = ["Client"]
@@ -63,11 +62,7 @@ cdef class Client(Asker):
     cpdef connection_made(self, transport):
         self.use(transport)
         self.transport.set_write_buffer_limits(high=self._write_high)
-        peer = transport.get_extra_info("peername") or ("unknown",)
-        if transport.get_extra_info("ssl_object") is None:
-            self.origin.hop = Hop(str(peer[0]), "http", self.proxy.port)
-        else:
-            self.origin.hop = Hop(str(peer[0]), "https", self.proxy.https_port)
+        self.origin.meet(transport)
         self.deadline = now() + self._head_s
         self.proxy.clients.add(self)
 

@@ -17,7 +17,7 @@ from locald.proxy.chttp1 cimport HTTP1_FIELDS_MAX
 from locald.proxy.clock cimport now
 from locald.proxy.cnghttp2 cimport NGHTTP2_CANCEL, NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_NO_ERROR, nghttp2_nv
 from locald.proxy.exchange cimport Asker, Exchange, Origin
-from locald.proxy.headers cimport Hop, Plan, is_websocket, plan
+from locald.proxy.headers cimport Plan, is_websocket, plan
 from locald.proxy.http1 cimport End, Request, Response
 from locald.proxy.http2 cimport Session, Strand, add_field, put_kept, set_field
 from locald.proxy.stream cimport Protocol
@@ -80,11 +80,7 @@ cdef class H2Client(Protocol):
     cpdef connection_made(self, transport):
         self.use(transport)
         self.transport.set_write_buffer_limits(high=self.limits.write_high)
-        peer = transport.get_extra_info("peername") or ("unknown",)
-        if transport.get_extra_info("ssl_object") is None:
-            self.origin.hop = Hop(str(peer[0]), "http", self.proxy.port)
-        else:
-            self.origin.hop = Hop(str(peer[0]), "https", self.proxy.https_port)
+        self.origin.meet(transport)
         self.deadline = now() + <double> self.limits.head_s
         self.proxy.clients.add(self)
         self.schedule()

@@ -21,6 +21,7 @@ cdef class Origin:
     cdef int _loops_max
     cdef bint _moved  # to https://
 
+    cdef meet(self, transport)
     cdef Record begin(self, Request request)
     cdef object objection(self, Request request)
     cdef answered(self, Record record, object page, Py_ssize_t size)

@@ -14,7 +14,7 @@ from locald.proxy.routes import rewritten
 
 from locald.proxy.access cimport Record
 from locald.proxy.clock cimport now
-from locald.proxy.headers cimport count_loops, is_last_hop, is_websocket
+from locald.proxy.headers cimport Hop, count_loops, is_last_hop, is_websocket
 from locald.proxy.http1 cimport End, Request, Response
 from locald.proxy.upstream cimport Borrower, Line, Upstream
 
@@ -27,7 +27,7 @@ cdef enum:
 
 
 cdef class Origin:
-    """Where requests come from: one connection of one client.  ``hop`` is to be set before the first of them.
+    """Where requests come from: one connection of one client.  meet() is to be called before the first of them.
 
     ``route`` and ``line``: of the last request, None for none.
     """
@@ -37,6 +37,14 @@ cdef class Origin:
         self.limits, self.routes, self.loop = proxy.limits, proxy.routes, proxy.loop
         self.pool, self.log = proxy.pool, proxy.log
         self._loops_max = self.limits.loops_max
+
+    cdef meet(self, transport):
+        """See who is there, and how they came."""
+        peer = transport.get_extra_info("peername") or ("unknown",)
+        if transport.get_extra_info("ssl_object") is None:
+            self.hop = Hop(str(peer[0]), "http", self.proxy.port)
+        else:
+            self.hop = Hop(str(peer[0]), "https", self.proxy.https_port)
 
     cdef Record begin(self, Request request):
         """Find the route of a request; its record, begun."""
@@ -59,7 +67,7 @@ cdef class Origin:
             return pages.last_hop()
         if count_loops(request) >= self._loops_max:
             return pages.loop(self.route)
-        # No browser follows where a WebSocket's handshake is sent elsewhere (RFC 6455 section 4.1), nor does "*" lead.
+        # No browser follows where a WebSocket's handshake is sent elsewhere (the WebSockets Standard); "*" has no path.
         if self._moved and request.target.startswith(b"/") and not is_websocket(request):
             return pages.moved(request.host, request.target, self.proxy.https_port)
         self.line.requests += 1

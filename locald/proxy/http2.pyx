@@ -52,6 +52,7 @@ cdef enum:
     CONNECTION_WINDOWS = 16  # of a stream: one that nobody reads must not keep the others waiting
     SPARE = 2  # times the streams that we grant; see _grant_streams()
     ROOM = 1024  # bytes, to begin with
+    SEND_MIN = 65536  # bytes of a head that may be sent, at least: nghttp2's own
     END_HEADERS = 4  # RFC 9113 sections 6.2 and 6.10
 
 cdef End END = End([])  # of all messages without trailers
@@ -87,7 +88,7 @@ cdef class Session:
         _check(nghttp2_option_new(&option))
         nghttp2_option_set_no_auto_window_update(option, 1)
         nghttp2_option_set_builtin_recv_extension_type(option, NGHTTP2_PRIORITY_UPDATE)
-        nghttp2_option_set_max_send_header_block_length(option, 2 * max(1 << 16, <size_t> limits.head_bytes))
+        nghttp2_option_set_max_send_header_block_length(option, 2 * max(<size_t> SEND_MIN, <size_t> limits.head_bytes))
         nghttp2_option_set_max_outbound_ack(option, BURST)
         if server:
             result = nghttp2_session_server_new2(&self._session, CALLBACKS, <void *> self, option)

@@ -23,7 +23,7 @@ class Limits:
     half_closed_s: float = 10.0  # of silence towards a client that has sent its end: nginx lets it go at once
     dial_s: float = 5.0  # to connect to one address; loopback answers in microseconds or never
     pool_idle_s: float = 4.0  # an upstream connection kept for reuse: under the 5 of Node and uvicorn
-    pool_max: int = 32  # idle connections kept for one upstream
+    pool_max: int = 128  # idle connections kept for one upstream: as many as may be at work for one route
     upstream_max: int = 128  # connections at work for one route, tunnels apart; who comes then waits in line
     streams_max: int = 128  # requests at once on one connection of HTTP/2: nginx's http2_max_concurrent_streams
     window_bytes: int = 1 << 18  # of an upload that may come before the app took any; 16 times that on one connection

@@ -1,6 +1,8 @@
 """The connections to the apps: dialled, kept for a while, and shared out fairly."""
 
 import asyncio
+import errno
+import os
 import socket
 from functools import partial
 from weakref import WeakKeyDictionary
@@ -201,12 +203,26 @@ cdef class Pool:
 
 
 async def _connect(loop, sock, address):
-    while True:
+    """What loop.sock_connect() does: uvloop's asks a thread to resolve even an address that is one already."""
+    # A Unix socket whose backlog is full says so at once, where TCP's would wait (connect(2), EAGAIN).
+    while (error := sock.connect_ex(address)) == errno.EAGAIN:
+        await asyncio.sleep(BUSY_S)
+    if error == errno.EINPROGRESS:
+        done = loop.create_future()
+        loop.add_writer(sock, _settle, loop, sock, done)
         try:
-            return await loop.sock_connect(sock, address)
-        except BlockingIOError:
-            # A Unix socket whose backlog is full says so at once, where TCP's would wait (connect(2), EAGAIN).
-            await asyncio.sleep(BUSY_S)
+            await done
+        finally:
+            loop.remove_writer(sock)
+        error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if error:
+        raise OSError(error, os.strerror(error))
+
+
+def _settle(loop, sock, done):
+    loop.remove_writer(sock)
+    if not done.done():
+        done.set_result(None)
 
 
 def _plain(error):

@@ -1,8 +1,8 @@
 """A client behind TLS: a protocol to the Stream below, and to the protocol above its transport.
 
-OpenSSL turns bytes into bytes, in memory (ssl.MemoryBIO).  All else of a connection stays the Stream's: what waits to be
-sent, half-closing, its end.  uvloop's TLS loses the alert of a refused handshake, cannot half-close, and does not tell
-how much is still to be sent (docs/design.md).
+OpenSSL turns bytes into bytes, in memory (ssl.MemoryBIO).  All else of a connection stays the Stream's: what waits to
+be sent, half-closing, its end.  uvloop's TLS loses the alert of a refused handshake, cannot half-close, and does not
+tell how much is still to be sent (docs/design.md).
 """
 
 import logging
@@ -11,7 +11,7 @@ import ssl
 from locald.proxy import pages
 
 from locald.proxy.clock cimport now
-from locald.proxy.stream cimport Protocol, Stream
+from locald.proxy.stream cimport Protocol
 
 __all__ = ["Secure"]
 
@@ -189,7 +189,7 @@ cdef class Secure(Protocol):
         self._tell(found)
 
     cdef _refuse(self, error):
-        """End a handshake, so that the client gets to know why: OpenSSL has written the alert, or the client its own."""
+        """End a handshake, so that the client gets to know why: OpenSSL has written an alert, if it is to have one."""
         log.debug("handshake failed: %s", error)
         if error.reason == "HTTP_REQUEST":
             self._outgoing.read()
@@ -225,10 +225,11 @@ cdef class Secure(Protocol):
         """Pass it on, in one piece: who gets one sends one."""
         if found and self._above is not None:
             self._above.data_received(found[0] if len(found) == 1 else b"".join(found))
-        if self._ended and not self._told_end and self._above is not None and not self._stream.is_closing():
-            self._told_end = True
-            if not self._above.eof_received():
-                self.close()
+        if self._told_end or not self._ended:
+            return
+        self._told_end = True
+        if self._above is not None and not self._stream.is_closing() and not self._above.eof_received():
+            self.close()
 
     cdef _say_end(self):
         """Send a close_notify."""

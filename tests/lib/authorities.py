@@ -24,11 +24,11 @@ def make_authority(folder: Path, *domains: str, now: datetime.datetime | None = 
     return store.accept(folder, certificate, root, now)
 
 
-def give_authority(user: User) -> Authority:
-    """A new one for this user, in its place and the user's own, instead of an old one."""
+def give_authority(user: User, *domains: str) -> Authority:
+    """A new one for this user, for these domains as make_authority() has them, in its place and the user's own, instead of an old one."""
     state = user.home / ".local/state/locald"
     shutil.rmtree(state / "ca", ignore_errors=True)
-    authority = make_authority(state / "ca")
+    authority = make_authority(state / "ca", *domains)
     for path in (state.parents[1], *state.parents[1].rglob("*")):
         os.chown(path, user.uid, user.uid)
     return authority

@@ -60,11 +60,6 @@ class Rig:
         self.thread.start()
         self._ready.wait()
 
-    @property
-    def scheme(self) -> bytes:
-        """Of its URLs."""
-        return b"http" if self.tls is None else b"https"
-
     def _certified(self, host: str) -> tuple[str, str] | None:
         """Also for the one name to which a test may not have given an app yet."""
         return self.routes.owner(host) or (("app", host) if host == "app.localhost" else None)
@@ -144,6 +139,11 @@ class Rig:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             stack.pop_all()
         return self.wrap(sock)
+
+    @property
+    def url(self) -> str:
+        """Of the app that is named "app"."""
+        return f"{'http' if self.tls is None else 'https'}://app.localhost:{self.port}/"
 
     def wrap(self, sock: socket.socket) -> Any:
         """As what a client goes on with, once it has connected."""

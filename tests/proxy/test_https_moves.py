@@ -136,7 +136,7 @@ def test_a_change_is_noticed_by_connections_that_are_open(
 
 
 def test_a_websocket_is_not_sent_away(rig: Any, recorder: list[bytes], secures: Callable[..., None]) -> None:
-    """No client would follow (RFC 6455 section 4.1), and a page of https:// has no plain ones."""
+    """No browser would follow, and a page of https:// opens no plain ones."""
     secures("app.localhost")
     with rig.connect() as sock:
         sock.sendall(GET + HANDSHAKE)

@@ -125,6 +125,15 @@ def test_head_s_counts_from_the_first_byte_however_many_follow(rig: Any) -> None
 # Connections of clients
 
 
+@pytest.mark.parametrize("encrypted", [True], ids=["tls"])
+@limited(handshake_s=0.05, head_s=3600.0, sweep_s=SOON)
+@pytest.mark.parametrize("sent", [b"", b"\x16\x03\x01\x02"])
+def test_handshake_s(rig: Any, encrypted: bool, sent: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", rig.port), timeout=10) as sock:
+        sock.sendall(sent)
+        assert has_ended(sock)
+
+
 @limited(head_s=3600.0, idle_s=0.05, sweep_s=SOON)
 def test_idle_s_closes_in_silence(rig: Any, recorder: list[bytes]) -> None:
     with rig.connect() as sock:

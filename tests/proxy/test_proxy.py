@@ -63,7 +63,7 @@ def test_a_host_is_found_whatever_its_case_port_and_dot(rig: Any, recorder: list
 def test_an_unknown_name_is_404_and_lists_the_apps(rig: Any, recorder: list[bytes], host: bytes) -> None:
     answer = rig.talk(b"GET / HTTP/1.1\r\nHost: " + host + b"\r\n" + END)
     assert answer.startswith(b"HTTP/1.1 404 ")
-    assert b"app  %b://app.localhost:%d/" % (rig.scheme, rig.port) in answer
+    assert f"app  {rig.url}".encode() in answer
     assert recorder == []
 
 
@@ -71,12 +71,10 @@ def test_errors_are_json_for_programs_and_html_for_browsers(rig: Any, recorder: 
     ask = b"GET / HTTP/1.1\r\nHost: no.localhost\r\nAccept: "
     found = json.loads(body_of(rig.talk(ask + b"application/json\r\n" + END)))
     assert found["status"] == 404
-    assert found["apps"] == [
-        {"name": "app", "url": f"{rig.scheme.decode()}://app.localhost:{rig.port}/", "wildcard": ""}
-    ]
+    assert found["apps"] == [{"name": "app", "url": rig.url, "wildcard": ""}]
     page = rig.talk(ask + b"text/html,*/*;q=0.8\r\n" + END)
     assert b"Content-Type: text/html" in page
-    assert b'<a href="%b://app.localhost:%d/">' % (rig.scheme, rig.port) in page
+    assert f'<a href="{rig.url}">'.encode() in page
     assert b"Cache-Control: no-store" in page
 
 
