@@ -114,7 +114,11 @@ def test_good_requests_are_told_as_h2_sent_them(talks: list[Any], cut: int) -> N
 def test_good_responses_are_read_by_h2_as_they_were_given(talks: list[Any]) -> None:
     peer, session = client(), Recorder()
     for number in range(len(talks)):
-        peer.send_headers(2 * number + 1, [(b":method", b"GET"), (b":scheme", b"https"), (b":path", b"/"), (b":authority", b"a")], end_stream=True)
+        peer.send_headers(
+            2 * number + 1,
+            [(b":method", b"GET"), (b":scheme", b"https"), (b":path", b"/"), (b":authority", b"a")],
+            end_stream=True,
+        )
     session.feed(peer.data_to_send(), 0.0)
     for number, (fields, parts, trailers) in enumerate(talks):
         strand = session.strands[2 * number + 1]
