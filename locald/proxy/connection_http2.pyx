@@ -366,6 +366,7 @@ cdef class Reply(Asker):
         if protocol != b"websocket":
             return pages.no_such_protocol()
         self._key = b64encode(urandom(16))
+        self.connects = True
         request.method = b"GET"
         request.has_body = request.chunked = request.counted = False
         request.wants_upgrade = True

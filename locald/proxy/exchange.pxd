@@ -30,6 +30,7 @@ cdef class Origin:
 
 cdef class Asker(Protocol):
     cdef Origin origin
+    cdef bint connects
 
     cdef request_wanted(self, bint wanted)
     cdef response_head(self, Response response)

@@ -93,7 +93,8 @@ cdef class Origin:
 
 
 cdef class Asker(Protocol):
-    """The client's side of an exchange.  ``origin``: of the connection, which several may share.
+    """The client's side of an exchange.  ``origin``: of the connection, which several may share; ``connects``: to its
+    client a 2xx is a tunnel (RFC 8441 section 5).
 
     It calls start() of an Exchange, then request_data() and request_end() if there is a body, set_blocked() as its
     client takes more or does not, and abandon() when that has gone.  After response_end(), response_page() and
@@ -243,6 +244,9 @@ cdef class Exchange(Borrower):
         self._heard = True
         if response.status == SWITCHING:
             self._open_tunnel(response)
+            return
+        if self.asker.connects and 200 <= response.status < 300:
+            self.upstream_broke(f"answered {response.status} to the handshake of a WebSocket, which takes a 101")
             return
         if response.status >= 200:
             self.answered = True
