@@ -6,7 +6,7 @@ set -eu
 cd "$(dirname "$0")/.."
 seconds=${1:-60}
 [ $# = 0 ] || shift
-[ $# != 0 ] || set -- request policy control http1
+[ $# != 0 ] || set -- request policy control http1 parts
 out=build/fuzz
 mkdir -p "$out"
 

@@ -199,7 +199,7 @@ def hiding(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 SERVES_HTTP_1 = """
 import asyncio, socket, sys
-from locald.proxy import features, pool
+from locald.proxy import features
 from locald.proxy.alpn import SPEAKERS
 from locald.proxy.routes import Routes
 from locald.proxy.server import Proxy
@@ -216,7 +216,7 @@ async def main():
     await proxy.close(1)
 
 assert sys.modules["locald"].__file__.startswith(sys.argv[1]), "another installation was tested"
-print(features.HTTP2, pool.HAS_HTTP2, list(SPEAKERS), features.MISSING)
+print(features.HTTP2, list(SPEAKERS), features.MISSING)
 asyncio.run(main())
 """
 
@@ -233,7 +233,7 @@ def test_without_nghttp2_a_build_speaks_http_1_and_says_why(
     assert not [path.name for path in built.rglob("*.so") if "http2" in path.name]
     said = run(sys.executable, "-P", "-W", "error", "-c", SERVES_HTTP_1, built, PYTHONPATH=str(built))
     assert said.splitlines() == [
-        "False False ['http/1.1'] this build of locald has none: libnghttp2's headers were not there when it was made",
+        "False ['http/1.1'] this build of locald has none: libnghttp2's headers were not there when it was made",
         "HTTP/1.1 404 Not Found",
     ]
 
