@@ -12,6 +12,8 @@ import pytest
 
 from locald.tls import browsers_linux, trust_linux
 
+pytestmark = pytest.mark.linux("where it has browsers")
+
 BY_HAND = "/the/root.pem"
 
 

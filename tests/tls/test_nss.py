@@ -23,6 +23,8 @@ from locald.errors import LocaldError
 from locald.tls import nss, roots
 from locald.tls.nss import Database
 
+pytestmark = pytest.mark.linux("NSS databases")
+
 SYSTEM = ("libnss3.so",)
 NONE = ("/nonexistent/libnss3.so",)
 BY_HAND = "/the/root.pem"

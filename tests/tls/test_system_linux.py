@@ -14,6 +14,8 @@ from locald.errors import LocaldError
 from locald.tls import roots, system_linux, trust
 from locald.tls.system_linux import Bundle, JavaStore
 
+pytestmark = pytest.mark.linux("its stores")
+
 
 @pytest.fixture
 def ours(tmp_path: Path) -> bytes:
