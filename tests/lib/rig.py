@@ -47,7 +47,8 @@ class Rig:
         self.tls: Handshakes | None = None
         if authority is not None:
             self.tls = handshakes(authority, self._certified, list(SPEAKERS))
-            self.client = client_context(root_file(authority), "http/1.1")
+            self.root = root_file(authority)
+            self.client = client_context(self.root, "http/1.1")
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self.listener.getsockname()[1]
         self.http2 = socket.create_server(("127.0.0.1", 0))

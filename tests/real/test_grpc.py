@@ -34,10 +34,12 @@ def route(rig: Rig, port: int) -> None:
 
 
 def call(rig: Rig, scenario: str) -> str:
-    script = HERE / "clients/grpc_calls.py"
-    return run(sys.executable, script, f"127.0.0.1:{rig.http2_port}", scenario, env=ENVIRON, timeout=150)
+    port, *root = (rig.port, str(rig.root)) if rig.tls else (rig.http2_port,)
+    words = [HERE / "clients/grpc_calls.py", f"127.0.0.1:{port}", scenario, *root]
+    return run(sys.executable, *words, env=ENVIRON, timeout=150)
 
 
+@pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "tls"])
 @pytest.mark.parametrize(
     "scenario",
     [

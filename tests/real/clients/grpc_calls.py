@@ -1,10 +1,13 @@
-"""A client of gRPC's: grpc_calls.py ADDRESS SCENARIO makes the calls of one scenario, and fails where one goes wrong."""
+"""A client of gRPC's: grpc_calls.py ADDRESS SCENARIO [ROOT] makes the calls of one scenario, and fails where one goes
+wrong.  With the file of a ROOT that it is to trust, it speaks TLS."""
 
 from __future__ import annotations
 
+import os
 import queue
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -83,18 +86,20 @@ class Calls:
 
     def a_cancellation(self) -> None:
         """The server's own word says that it was told."""
-        for name in (b"by-hand", b"by-deadline"):
-            call = self.call("unary_stream", "Hang")(name, timeout=None if name == b"by-hand" else 1)
+        mine = b"%d" % os.getpid()  # others have asked this server before
+        for name in (b"by-hand-" + mine, b"by-deadline-" + mine):
+            by_hand = name.startswith(b"by-hand")
+            call = self.call("unary_stream", "Hang")(name, timeout=None if by_hand else 1)
             assert next(call) == b"begun"
-            if name == b"by-hand":
+            if by_hand:
                 call.cancel()
             try:
                 next(call)
             except grpc.RpcError as error:
                 assert error.code() in (grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED)
-        seen = b""
-        while seen != b"by-hand by-deadline":
-            seen = self.unary("Cancelled")
+        seen: list[bytes] = []
+        while not {b"by-hand-" + mine, b"by-deadline-" + mine} <= set(seen):
+            seen = self.unary("Cancelled").split()
 
     def many_at_once(self) -> None:
         calls = [self.call("unary_unary", "Echo").future(b"%d" % i, timeout=TIMEOUT_S) for i in range(300)]
@@ -128,9 +133,15 @@ class Calls:
 
 
 def main() -> None:
-    address, scenario = sys.argv[1:]
+    address, scenario, *root = sys.argv[1:]
     options = [("grpc.default_authority", "grpc.localhost"), ("grpc.max_receive_message_length", -1)]
-    with grpc.insecure_channel(address, options) as channel:
+    if root:
+        trust = grpc.ssl_channel_credentials(Path(root[0]).read_bytes())
+        options.append(("grpc.ssl_target_name_override", "grpc.localhost"))  # there is no such name to dial here
+        made = grpc.secure_channel(address, trust, options)
+    else:
+        made = grpc.insecure_channel(address, options)
+    with made as channel:
         getattr(Calls(channel), scenario)()
     print("good")
 
