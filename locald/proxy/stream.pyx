@@ -1,8 +1,8 @@
 """A connected stream socket as asyncio's transports are, with less between it and the kernel.
 
 uvloop tells a Poller that some of its sockets are ready; their Streams read and write by themselves.  That is 2 us a
-request less than uvloop's own transports take (docs/design.md).  A Protocol is called without a Python call in between;
-TLS, where uvloop's transports are the ones to have, calls the same methods.
+request less than uvloop's own transports take (docs/design.md).  A Protocol is called without a Python call in between.
+TLS (secure.pyx) is a Protocol to the Stream below, and a transport to the Protocol above.
 """
 
 import contextlib
@@ -36,7 +36,7 @@ cdef int TO_WRITE = WRITE
 
 
 cdef class Protocol:
-    """What asyncio.Protocol is, for C callers too; ``transport`` is a Stream, or one of the loop's."""
+    """What asyncio.Protocol is, for C callers too; ``transport`` is a Stream, or TLS over one."""
 
     cdef use(self, object transport):
         """The transport of this connection."""
