@@ -20,6 +20,8 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parents[2]
 POLICY = Path("/private/etc/locald/ports" if sys.platform == "darwin" else "/etc/locald/ports")
 URL = "http://demo.localhost/"
+SECURE_URL = "https://demo.localhost/"
+STATE = "Library/Application Support" if sys.platform == "darwin" else ".local/state"  # below a home (locald/paths.py)
 NOBODY = "nobody"
 COLUMNS = "user,pid,args" if sys.platform == "darwin" else "user:24,pid,args"
 
@@ -146,7 +148,19 @@ class Demo:
         by_root = [line for line in lines if line.split()[0] in ("root", "0")]
         say(f"Processes of ours that run as root: {len(by_root)}", "")
         daemon = any("locald.daemon" in line for line in lines)
-        return got.returncode == 0 and daemon and not by_root
+        return got.returncode == 0 and daemon and not by_root and self.show_secure()
+
+    def show_secure(self) -> bool:
+        """The same by HTTPS, for a curl that is told to trust it; a user without a home has no authority."""
+        root = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / STATE) / "locald/ca/root.pem"
+        if self.is_root or not root.exists():
+            return True
+        say(f"And by HTTPS: once setup has run without --no-trust, {URL} leads there.", "")
+        command = ["curl", "--fail", "--cacert", str(root), SECURE_URL]
+        echo(command)
+        got = subprocess.run([*command, "--silent", "--show-error", "--noproxy", "*"], check=False)
+        say("")
+        return got.returncode == 0
 
     @staticmethod
     def _ps() -> list[str]:
