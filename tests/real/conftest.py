@@ -12,7 +12,8 @@ import pytest
 from chromium import Page, browse
 from programs import Program
 from rig import Rig, authority, encrypted, rig
-from users import BIN, User, alice, installed, make_user, wait_for_fixture
+from users import User, alice, installed, make_user, wait_for_fixture
+from web import webs_of
 
 __all__ = ["alice", "authority", "encrypted", "installed", "make_user", "rig", "wait_for_fixture"]
 
@@ -61,17 +62,8 @@ def url(rig: Rig, mirror: Program) -> str:
 @pytest.fixture
 def web(alice: User) -> Iterator[Callable[..., Program]]:
     """web(command, ...): under `locald run` of an ordinary user's, as http://web.localhost/."""
-    started: list[Program] = []
-
-    def start(*command: str, ready: str = programs.PORT, **how: Any) -> Program:
-        environ = programs.ENVIRON | alice.environ | {"PATH": f"{BIN}:{programs.ENVIRON['PATH']}"}
-        process = alice.start("locald", "run", "--name", "web", "--", *command, env=environ, **how)
-        started.append(Program(process, ready))
-        return started[-1]
-
-    yield start
-    for program in started:
-        program.stop()
+    with webs_of(alice) as web:
+        yield web
 
 
 @pytest.fixture

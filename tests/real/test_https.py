@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import programs
 import pytest
 from chromium import Page, browse
-from locald_setup import Account, accounts, quick_store
+from locald_setup import accounts, quick_store
 from programs import Program
 from users import BIN, User, wait_for
+from web import webs_of
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def ann(tmp_path: Path) -> Iterator[User]:
     with accounts(61001) as (account,), quick_store(tmp_path):
         setup = [BIN / "locald-setup", "--user", account.name]
         subprocess.run(setup, check=True, capture_output=True)
-        user = user_of(account)
+        user = User(account.uid, account.home)
         yield user
         user.put_away()
         done = subprocess.run([BIN / "locald-setup", "--uninstall"], check=True, capture_output=True, text=True)
@@ -32,24 +32,11 @@ def ann(tmp_path: Path) -> Iterator[User]:
         assert not account.folder.exists() or not list(account.folder.iterdir())
 
 
-def user_of(account: Account) -> User:
-    return User(account.uid, account.home)
-
-
 @pytest.fixture
 def secure_web(ann: User) -> Iterator[Callable[..., Program]]:
     """secure_web(command, ...): under `locald run`, as https://web.localhost/."""
-    started: list[Program] = []
-
-    def start(*command: str, ready: str = programs.PORT, **how: Any) -> Program:
-        environ = programs.ENVIRON | ann.environ | {"PATH": f"{BIN}:{programs.ENVIRON['PATH']}"}
-        process = ann.start("locald", "run", "--name", "web", "--", *command, env=environ, **how)
-        started.append(Program(process, ready))
-        return started[-1]
-
-    yield start
-    for program in started:
-        program.stop()
+    with webs_of(ann) as web:
+        yield web
 
 
 @pytest.fixture
