@@ -152,12 +152,16 @@ def accounts(*uids: int) -> Iterator[list[Account]]:
 @contextlib.contextmanager
 def quick_store(folder: Path) -> Iterator[Path]:
     """A program that does quickly what Debian's does without its hooks; the file says what it is to do instead."""
-    (folder / "bundle").write_bytes(BUNDLE.read_bytes())
+    before = BUNDLE.read_bytes()
+    (folder / "bundle").write_bytes(before)
     program = folder / "update"
     program.write_text(QUICK.format(folder=folder))
     program.chmod(0o755)
-    with mounted("--bind", program, UPDATE), mounted("-t", "tmpfs", "tmpfs", HOOKS):
-        yield folder / "instead"
+    try:
+        with mounted("--bind", program, UPDATE), mounted("-t", "tmpfs", "tmpfs", HOOKS):
+            yield folder / "instead"
+    finally:
+        BUNDLE.write_bytes(before)  # it has other roots of this machine twice now
 
 
 @contextlib.contextmanager
