@@ -7,7 +7,7 @@ from pathlib import Path
 from table import grid, rows_of, sections
 
 BEGIN, END = "<!-- from bench/results/latest.md, by make bench -->\n", "<!-- until here -->\n"
-TITLE = "The proxy beside its peers"
+TITLES = ("The proxy beside its peers", "HTTPS beside its peers")
 
 
 def update(path: Path, results: str) -> None:
@@ -18,9 +18,13 @@ def update(path: Path, results: str) -> None:
 
 
 def quote(results: str) -> str:
-    """The table of the proxy, and the machine that it was measured on."""
+    """The tables of the proxy, and the machine that they were measured on."""
     parts = sections(results)
     machine = parts[""].splitlines()[2]
-    header, *rows = rows_of(parts[TITLE])
-    notes = parts[TITLE].split("|")[0].strip()
-    return f"\n{grid(header, rows)}\n{notes}\n{machine}.\n\n"
+    quoted = []
+    for title in TITLES:
+        if title in parts:
+            header, *rows = rows_of(parts[title])
+            notes = parts[title].split("|")[0].strip()
+            quoted.append(f"{grid(header, rows)}\n{notes}\n")
+    return "\n" + "\n".join(quoted) + f"{machine}.\n\n"

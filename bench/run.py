@@ -178,7 +178,7 @@ def main(parts: list[str]) -> None:
     if parts and old[""] == head:  # the others stay, if they are of this machine
         found = {title: f"## {title}\n{body.rstrip()}\n" for title, body in old.items() if title} | found
     RESULTS.write_text("\n".join([head, *found.values()]))
-    if readme.TITLE in found:
+    if {*readme.TITLES} & {*found}:
         readme.update(ROOT / "README.md", RESULTS.read_text())
 
 

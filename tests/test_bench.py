@@ -22,7 +22,7 @@ from proxy.loads import DOWNLOAD, ECHO, GET, GIB, IDLE, STEADY, UPLOAD, LoadFail
 
 RESULTS = (ROOT / "bench/results/latest.md").read_text()
 QUOTED = (ROOT / "README.md").read_text().split("## How fast\n")[1].split("\n## ")[0]
-TITLE = "The proxy beside its peers"
+TITLES = {"The proxy beside its peers": report.Row, "HTTPS beside its peers": report.Secure}
 
 linux = pytest.mark.linux("epoll, timerfd and taskset, as the bench itself")
 
@@ -33,28 +33,30 @@ def table(text: str) -> dict[str, tuple[str, ...]]:
     return {line[0]: tuple(line[1:]) for line in lines if not line[0].startswith("--")}
 
 
-def measured() -> str:
-    return RESULTS.split(f"## {TITLE}\n")[1].split("\n## ")[0]
+def measured(title: str) -> str:
+    return RESULTS.split(f"## {title}\n")[1].split("\n## ")[0]
 
 
 def test_readme_quotes_the_numbers_as_they_were_measured() -> None:
-    quoted, there = table(QUOTED), table(measured())
+    quoted = table(QUOTED)
+    there = {name: cells for title in TITLES for name, cells in table(measured(title)).items()}
     assert quoted[""] == there[""] == ("locald", "nginx", "HAProxy", "Caddy", "portless")
-    assert len(quoted) > 1
-    assert quoted == {name: there[name] for name in quoted}
+    assert quoted == there
 
 
-def test_readme_names_the_machine_and_the_versions_of_that_run() -> None:
+@pytest.mark.parametrize("title", TITLES)
+def test_readme_names_the_machine_and_the_versions_of_that_run(title: str) -> None:
     machine = RESULTS.splitlines()[2]
-    versions = next(line for line in measured().splitlines() if line.startswith("locald "))
+    versions = next(line for line in measured(title).splitlines() if line.startswith("locald "))
     assert "CPUs, Linux " in machine
     assert f"{machine}." in QUOTED.splitlines()
     assert versions in QUOTED.splitlines()
 
 
-def test_the_table_has_each_row_that_is_measured() -> None:
-    names = {f"{row.words} ({row.unit})" for row in report.Row if row.unit}
-    assert table(measured()).keys() - {""} == names
+@pytest.mark.parametrize("title", TITLES)
+def test_the_table_has_each_row_that_is_measured(title: str) -> None:
+    names = {f"{row.words} ({row.unit})" for row in TITLES[title] if row.unit}
+    assert table(measured(title)).keys() - {""} == names
 
 
 @pytest.fixture(scope="module")
