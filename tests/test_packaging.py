@@ -199,6 +199,7 @@ def hiding(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 SERVES_HTTP_1 = """
 import asyncio, socket, sys
+from locald.doctor.installation import built
 from locald.proxy import features
 from locald.proxy.alpn import SPEAKERS
 from locald.proxy.routes import Routes
@@ -216,7 +217,8 @@ async def main():
     await proxy.close(1)
 
 assert sys.modules["locald"].__file__.startswith(sys.argv[1]), "another installation was tested"
-print(features.HTTP2, list(SPEAKERS), features.MISSING)
+print(features.HTTP2, list(SPEAKERS))
+print(*[(check.id, check.status, check.evidence) for check in built(None)])
 asyncio.run(main())
 """
 
@@ -233,7 +235,9 @@ def test_without_nghttp2_a_build_speaks_http_1_and_says_why(
     assert not [path.name for path in built.rglob("*.so") if "http2" in path.name]
     said = run(sys.executable, "-P", "-W", "error", "-c", SERVES_HTTP_1, built, PYTHONPATH=str(built))
     assert said.splitlines() == [
-        "False ['http/1.1'] this build of locald has none: libnghttp2's headers were not there when it was made",
+        "False ['http/1.1']",
+        "('http2', 'warn', \"this build of locald has none: libnghttp2's headers were not there when it was made; "
+        'browsers get HTTP/1.1")',
         "HTTP/1.1 404 Not Found",
     ]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from importlib import import_module
 
 from locald.doctor.check import FAIL, OK, WARN, Check
 from locald.doctor.world import World
+from locald.proxy import features
 from locald.setup.audit import audit
 
 __all__ = ["built", "checks"]
@@ -25,10 +25,8 @@ def checks(world: World) -> Iterator[Check]:
 
 def built(world: World) -> Iterator[Check]:
     """HTTP/2 is there where the headers of libnghttp2 were, when this was built."""
-    try:
-        import_module("locald.proxy.http2")
-    except ImportError as error:
-        remedy = "install libnghttp2 with its headers; then: pip install --no-cache-dir --no-binary locald -U locald"
-        yield Check("http2", WARN, f"not built ({error}): browsers get HTTP/1.1", remedy)
-    else:
+    if features.HTTP2:
         yield Check("http2", OK, "built")
+    else:
+        remedy = "install libnghttp2 with its headers; then: pip install --no-cache-dir --no-binary locald -U locald"
+        yield Check("http2", WARN, f"{features.MISSING}; browsers get HTTP/1.1", remedy)
