@@ -11,6 +11,7 @@ from proxy.candidates import ALL, Candidate
 from proxy.loads import STEADY, Times
 
 BASE = "nginx"  # whose CPU time is 1
+SECURE = [name for name in ALL if name != "portless"]  # which is not asked over TLS (candidates.py)
 
 
 class Line(Enum):
@@ -84,7 +85,10 @@ def tables(samples: Samples, found: list[Candidate], alone: Times, rounds: int) 
     medians = medians_of(samples)
     return [
         Table(
-            "The proxy beside its peers", ["", *ALL], lines(Row, medians, found), notes(samples, found, rounds, last)
+            "The proxy beside its peers",
+            ["", *ALL],
+            lines(Row, medians, found, [*ALL]),
+            notes(samples, found, rounds, last),
         ),
         Table("Targets of the proxy", ["", "measured", "at most", ""], [aim(medians, *each) for each in TARGETS]),
     ]
@@ -94,7 +98,12 @@ def secure_tables(samples: Samples, found: list[Candidate], rounds: int, last: s
     """Those of HTTPS."""
     medians = medians_of(samples)
     return [
-        Table("HTTPS beside its peers", ["", *ALL], lines(Secure, medians, found), notes(samples, found, rounds, last)),
+        Table(
+            "HTTPS beside its peers",
+            ["", *SECURE],
+            lines(Secure, medians, found, SECURE),
+            notes(samples, found, rounds, last),
+        ),
         Table("Targets of HTTPS", ["", "measured", "at most", ""], [aim(medians, *each) for each in SECURE_TARGETS]),
     ]
 
@@ -103,10 +112,13 @@ def medians_of(samples: Samples) -> Medians:
     return {key: statistics.median(values) for key, values in samples.items()}
 
 
-def lines(rows: type[Line], medians: Medians, found: list[Candidate]) -> list[list[str]]:
-    names = {candidate.name for candidate in found}
+def lines(rows: type[Line], medians: Medians, found: list[Candidate], names: list[str]) -> list[list[str]]:
+    there = {candidate.name for candidate in found}
     return [
-        [f"{row.words} ({row.unit})", *(cell(medians, row, name) if name in names else "not installed" for name in ALL)]
+        [
+            f"{row.words} ({row.unit})",
+            *(cell(medians, row, name) if name in there else "not installed" for name in names),
+        ]
         for row in rows
         if row.unit
     ]
