@@ -173,7 +173,9 @@ def _authority(uid: int, state: str, trust: bool | None) -> Iterator[Check]:
     yield Check("ca-authority", not found.why, found.why or words, AGAIN)
     if not (found.mine if trust is None else trust):
         mine = ", ".join(anchor.place for anchor in found.mine)
-        yield Check("ca-anchor", not mine, mine or "in no store, as --no-trust asks", "sudo locald-setup --no-trust")
+        # Whether that was asked for, or nothing was set up yet, cannot be seen here.
+        words = mine or f"no root of {person.name}'s is in {found.store.shown}"
+        yield Check("ca-anchor", not mine, words, "sudo locald-setup --no-trust")
         return
     anchor = found.anchor
     missing = f"the root of {person.name}'s authority is not in {found.store.shown} as setup put it there"
