@@ -14,15 +14,14 @@ The rooms, and who may enter them (tests/test_layout.py keeps it so):
     refusal     why a port could not be had, in the words of an exception
     cli/        the commands; the only writer to the terminal
     control/    the Unix socket between the commands and the daemon
-    daemon      builds the rooms, connects them, owns start and stop
-    aliases     routes that outlive the daemon, kept in a file
+    daemon/     builds the rooms, connects them, owns start and stop
     proxy/      Host header to upstream: door, connection, http1, headers, routes, upstream, pages, access log
     tls/        HTTPS: certificates, and who trusts them
     supervisor/ the processes we start: in the foreground for `locald run`, and their end
     doctor/     what is wrong on this machine, seen from all the rooms
     setup/      what runs as root, once, by `sudo locald-setup`; nothing else does
 
-Rooms never import rooms: daemon.py hands one room's callables to another.  The doctor alone looks into all of them.
+Rooms never import rooms: the daemon hands one room's callables to another.  The doctor alone looks into all of them.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ def command() -> None:
 def start(http_port: int | None, https_port: int | None, foreground: bool, allow_root: bool) -> int:
     """Start the daemon."""
     if foreground:
-        serve = import_module("locald.daemon").serve
+        serve = import_module("locald.daemon.process").serve
         code: int = serve(http_port or 80, https_port, allow_root)
         return code
     _start(http_port, https_port, allow_root)

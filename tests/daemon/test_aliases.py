@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from locald.aliases import Alias, Aliases
-from locald.daemon import _alias_route, _check_protocol
+from locald.daemon import routing
+from locald.daemon.aliases import Alias, Aliases
 from locald.errors import LocaldError
 from locald.proxy import features
 
@@ -21,7 +21,7 @@ KEPT = [
 
 
 def load(path: Path) -> Aliases:
-    return Aliases(path, _alias_route)
+    return Aliases(path, routing.of_alias)
 
 
 def test_what_is_added_is_there_again(tmp_path: Path) -> None:
@@ -117,12 +117,12 @@ def test_a_file_that_is_not_usable_is_set_aside_whole(tmp_path: Path, text: str,
 def test_what_this_build_does_not_speak_is_refused_when_it_is_asked_for_and_kept_where_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _check_protocol("h2c")
+    routing.check_protocol("h2c")
     monkeypatch.setattr(features, "HTTP2", False)
     monkeypatch.setattr(features, "MISSING", "it was left out")
-    _check_protocol("http1")
+    routing.check_protocol("http1")
     with pytest.raises(LocaldError, match="h2c needs HTTP/2, and it was left out"):
-        _check_protocol("h2c")
+        routing.check_protocol("h2c")
     path = tmp_path / "aliases.json"
     text = '{"version": 3, "aliases": [{"name": "a", "target": "1", "protocol": "h2c"}]}'
     path.write_text(text)

@@ -1,0 +1,93 @@
+"""What `locald run` has registered: each app hangs on its command's connection, and goes with it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from locald.control.messages import Register, Registered, Started
+from locald.control.server import Session
+from locald.daemon import routing
+from locald.errors import LocaldError, NameTaken
+from locald.proxy.routes import Route, Routes
+from locald.supervisor.orphans import end_group
+from locald.supervisor.ports import free_port
+
+__all__ = ["Apps", "Running"]
+
+log = logging.getLogger("locald")
+
+
+@dataclass(slots=True)
+class Running:
+    """One app, while its connection is open."""
+
+    request: Register
+    route: Route
+    port: int
+    since: float
+    process: Started | None = None
+
+
+class Apps:
+    """Those that run.  ``refuse_taken`` raises NameTaken for a route whose name is taken, ``url`` tells a route's."""
+
+    def __init__(self, routes: Routes, refuse_taken: Callable[[Route], None], url: Callable[[Route], str]) -> None:
+        self._routes = routes
+        self._refuse_taken = refuse_taken
+        self._url = url
+        self._running: dict[Session, Running] = {}
+        self._endings: set[asyncio.Task[None]] = set()
+
+    def __iter__(self) -> Iterator[Running]:
+        return iter(self._running.values())
+
+    def register(self, session: Session, request: Register) -> Registered:
+        """Give the connection its route.  Raises LocaldError, and NameTaken, where that cannot be."""
+        if session in self._running:
+            raise LocaldError("this connection has an app already")
+        routing.check_protocol(request.protocol)
+        port = request.port or free_port({app.port for app in self})
+        route = routing.of_app(request, port)
+        self._refuse_taken(route)
+        self._routes.add(route)
+        self._running[session] = Running(request, route, port, time.time())
+        log.info("%s -> port %d (%s)", route.shown, port, route.detail)
+        return Registered(request.name, self._url(route), port)
+
+    def refuse_taken(self, route: Route) -> None:
+        """Raises NameTaken where one of these has the route's name and path."""
+        for app in self:
+            if app.route.key == route.key:
+                raise NameTaken(
+                    f"the name {route.shown} is taken: {' '.join(app.request.command)} in {app.request.directory}",
+                    routing.CHOOSE,
+                )
+
+    def started(self, session: Session, process: Started) -> None:
+        """The app of this connection runs."""
+        if session in self._running:
+            self._running[session].process = process
+
+    def ended(self, session: Session) -> Running | None:
+        """The app of this connection has ended; which it was, None for none."""
+        app = self._running.pop(session, None)
+        if app is not None:
+            self._routes.remove(*app.route.key)
+            log.info("%s is gone", app.route.shown)
+        return app
+
+    def lost(self, session: Session) -> None:
+        """The connection is gone; if its app was still running, its owner was killed, and it is ended here."""
+        app = self.ended(session)
+        if app is not None and app.process is not None:
+            task = asyncio.get_running_loop().create_task(end_group(app.process.pid, app.process.created))
+            self._endings.add(task)
+            task.add_done_callback(self._endings.discard)
+
+    async def close(self) -> None:
+        """Return once those that were to be ended are."""
+        await asyncio.gather(*self._endings)

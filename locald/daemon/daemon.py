@@ -1,0 +1,237 @@
+"""The daemon: builds the rooms, connects them with callables, owns the order of start and stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import locald
+from locald import config
+from locald.control import lock
+from locald.control.messages import (
+    PROTOCOL,
+    AddAlias,
+    Done,
+    Ended,
+    Hello,
+    Register,
+    RemoveAlias,
+    Reply,
+    Report,
+    Request,
+    Started,
+    Status,
+    Stop,
+    Stopping,
+    WatchRequests,
+)
+from locald.control.server import ControlServer, Session
+from locald.daemon import report
+from locald.daemon.alias import AliasRoutes
+from locald.daemon.apps import Apps
+from locald.daemon.listeners import HTTP_PORT, HTTPS_PORT, Listeners
+from locald.daemon.watch import Watchers
+from locald.errors import LocaldError
+from locald.paths import Paths
+from locald.proxy.alpn import SPEAKERS
+from locald.proxy.limits import Limits
+from locald.proxy.routes import Route, Routes
+from locald.proxy.server import Proxy
+from locald.tls import parameters
+from locald.tls.freshness import keep_fresh
+from locald.tls.https import Https
+from locald.tls.own import Own
+from locald.tls.trust import system_trusts
+
+__all__ = ["Daemon"]
+
+log = logging.getLogger("locald")
+
+DRAIN_S = 2.0  # open requests get this long when the daemon stops; tunnels (hot reload) are then cut
+
+
+class Daemon:
+    """One user's daemon.  ``https_port``: None for no HTTPS.  ``ready`` is called with a greeting once it serves."""
+
+    def __init__(self, paths: Paths, http_port: int = HTTP_PORT, https_port: int | None = HTTPS_PORT) -> None:
+        self.hello = Hello(PROTOCOL, locald.__version__, os.getpid())
+        self._paths = paths
+        self._ports = http_port, https_port
+        self._since = time.time()
+        self._notes: list[str] = []
+        self._https: Https | None = None
+        self._stop = asyncio.Event()
+        self._restart = False
+
+    async def run(self, ready: Callable[[Hello], None]) -> None:
+        """Serve until told to stop.  Raises LocaldError when it cannot start; then nothing is left behind."""
+        socket_path = Path(self._paths.socket)
+        held = lock.hold(Path(self._paths.lock), socket_path)
+        try:
+            self._build()
+            control = ControlServer(socket_path, self.hello, self._dispatch, self._closed)
+            watching = [asyncio.get_running_loop().create_task(keep_fresh(Path(self._paths.authority)))]
+            try:
+                for listener in self._listeners.http:
+                    await self._proxy.serve(listener)
+                if self._listeners.https:
+                    watching.append(await self._serve_https())
+                await control.start()
+                self._catch_signals()
+                log.info("serving %s", ", ".join(self._listeners.shown))
+                ready(self.hello)
+                await self._stop.wait()
+            finally:
+                log.info("stopping")
+                for task in watching:
+                    task.cancel()
+                control.broadcast(Stopping(self._restart))
+                await self._proxy.close(DRAIN_S)
+                await control.close()
+                await self._apps.close()
+        finally:
+            os.close(held)
+
+    def _build(self) -> None:
+        """The rooms, each with what it needs of the others."""
+        self._settings = self._read_config()
+        self._routes = Routes(self._settings.suffixes)
+        self._listeners = Listeners(*self._ports, self._note)
+        self._proxy = Proxy(
+            self._routes,
+            port=self._listeners.http_port,
+            https_port=self._listeners.https_port or HTTPS_PORT,
+            limits=Limits(**self._settings.limits.given()),
+            logger=logging.getLogger("locald.proxy"),
+        )
+        self._watchers = Watchers(self._proxy)
+        self._apps = Apps(self._routes, self._refuse_taken, self._proxy.url)
+        self._aliases = AliasRoutes(
+            Path(self._paths.aliases), self._routes, self._note, self._refuse_taken, self._proxy.url
+        )
+
+    def _read_config(self) -> config.Config:
+        """What the user's file says.  A broken one is an error: to serve without a part of it would be a guess."""
+        path = Path(self._paths.config)
+        try:
+            return config.parse(path.read_bytes().decode(), str(path))
+        except FileNotFoundError:
+            return config.Config()
+        except UnicodeDecodeError as error:
+            raise LocaldError(f"{path} is not UTF-8: byte {error.start}", f"edit {path}") from None
+        except OSError as error:
+            raise LocaldError(f"{path} cannot be read: {error.strerror}", f"ls -l {path}") from None
+
+    def _note(self, note: str) -> None:
+        """What is to be seen in `locald status`, for as long as this daemon runs."""
+        if note not in self._notes:
+            self._notes.append(note)
+            log.warning("%s", note)
+
+    async def _serve_https(self) -> asyncio.Task[None]:
+        """Begin; the task that looks from time to time whether it is trusted."""
+        protocols = list(SPEAKERS)
+        self._https = https = Https(
+            Path(self._paths.authority),
+            self._routes.owner,
+            protocols,
+            {name: self._own(name, project, protocols) for name, project in self._settings.projects.items()},
+            system_trusts,
+            lambda: self._proxy.secure(https.secures),
+        )
+        for listener in self._listeners.https:
+            await self._proxy.serve(listener, https.handshakes)
+        return asyncio.get_running_loop().create_task(https.watch(lambda: self._proxy.log.count))
+
+    def _own(self, name: str, project: config.Project, protocols: Sequence[str]) -> Own:
+        hosts = [f"{name}.{suffix}" for suffix in self._settings.suffixes]
+        cert, key = (Path(each).expanduser() for each in (project.cert, project.key))
+        return Own(name, cert, key, hosts, lambda: parameters.new(protocols))
+
+    def _catch_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+
+    # What the control socket asks for.
+
+    async def _dispatch(self, session: Session, request: Request) -> Reply | None:
+        if self._https is not None and isinstance(request, Status | Register | AddAlias):
+            await self._https.look()  # the answer has URLs in it
+        match request:
+            case Status():
+                return self._report()
+            case Register():
+                return self._apps.register(session, request)
+            case Started():
+                self._apps.started(session, request)
+            case Ended():
+                self._apps.ended(session)
+            case AddAlias():
+                return self._aliases.add(request)
+            case RemoveAlias(name, path):
+                return self._aliases.remove(name, path)
+            case WatchRequests(follow):
+                self._watchers.add(session, follow)
+            case Stop(restart):
+                return self._end(restart)
+        return None
+
+    def _end(self, restart: bool) -> Done:
+        if restart:
+            self._read_config()  # with a broken file there would be no next daemon
+        self._restart = restart
+        self._stop.set()
+        return Done()
+
+    def _refuse_taken(self, route: Route) -> None:
+        """Raises NameTaken where somebody has the route's name and path."""
+        self._apps.refuse_taken(route)
+        self._aliases.refuse_taken(route)
+
+    def _closed(self, session: Session) -> None:
+        """The connection of a command is gone."""
+        self._watchers.remove(session)
+        if self._stop.is_set():
+            self._apps.ended(session)  # it is we who went: its command goes on
+        else:
+            self._apps.lost(session)
+
+    def _report(self) -> Report:
+        apps = [
+            report.app(
+                self._proxy,
+                app.route,
+                kind="run",
+                pid=app.process.pid if app.process else None,
+                since=app.since,
+                directory=app.request.directory,
+                command=app.request.command,
+            )
+            for app in self._apps
+        ]
+        apps += [report.app(self._proxy, route, kind="alias") for route in self._aliases]
+        return Report(
+            version=self.hello.version,
+            pid=self.hello.pid,
+            since=self._since,
+            http_port=self._listeners.http_port,
+            https_port=self._listeners.https_port,
+            trusted=self._https is not None and self._https.trusted,
+            addresses=self._listeners.shown,
+            suffixes=list(self._settings.suffixes),
+            connections=self._proxy.connections,
+            notes=[*self._notes, *self._passing_notes()],
+            apps=sorted(apps, key=lambda app: (app.name, app.path)),
+        )
+
+    def _passing_notes(self) -> list[str]:
+        """What may be mended while this daemon runs."""
+        if self._https is None:
+            return self._settings.notes(None)
+        return [*self._https.notes(), *self._settings.notes(self._https.domains)]
