@@ -66,7 +66,14 @@ C = {
     "define_macros": [("_GNU_SOURCE", None), ("_DARWIN_C_SOURCE", None)],
     "extra_compile_args": ["-std=c11"],
 }
-HTTP2 = ("http2", "upstream_http2", "connection_http2")  # what needs libnghttp2
+HTTP2 = (  # what needs libnghttp2
+    "http2_fields",
+    "http2_head",
+    "http2_callbacks",
+    "http2",
+    "upstream_http2",
+    "connection_http2",
+)
 EXTENSIONS = [
     Extension(
         "locald.fdpass",
@@ -77,7 +84,7 @@ EXTENSIONS = [
     *(
         Extension(
             f"locald.proxy.{name}",
-            [f"locald/proxy/{name}.pyx", *(["csrc/http1.c"] if name in ("http1", "http2") else [])],
+            [f"locald/proxy/{name}.pyx", *(["csrc/http1.c"] if name in ("http1", "http2_head") else [])],
             depends=["csrc/http1.h"],
             **C,
         )

@@ -303,7 +303,7 @@ cdef class Client(Asker):
     cdef response_page(self, object page):
         self._answer(page, self.exchange.request, self.exchange.request_done, self.exchange.record)
 
-    cdef response_cut(self, str why):
+    cdef response_cut(self, str why, int code):
         self._flush()
         # Without a length or chunks the end of the connection is the end of the body: only a reset is not.
         (self.transport.close if self._counted else self.transport.abort)()

@@ -19,7 +19,8 @@ from locald.proxy.cnghttp2 cimport NGHTTP2_CANCEL, NGHTTP2_ENHANCE_YOUR_CALM, NG
 from locald.proxy.exchange cimport Asker, Exchange, Origin
 from locald.proxy.headers cimport Plan, is_websocket, plan
 from locald.proxy.http1 cimport End, Request, Response
-from locald.proxy.http2 cimport Session, Strand, add_field, put_kept, set_field
+from locald.proxy.http2 cimport Session, Strand
+from locald.proxy.http2_fields cimport add_field, put_kept, set_field
 from locald.proxy.stream cimport Protocol
 
 __all__ = ["H2Client"]
@@ -335,10 +336,10 @@ cdef class Reply(Asker):
         self.exchange = None
         self.page(page, exchange.record)
 
-    cdef response_cut(self, str why):
+    cdef response_cut(self, str why, int code):
         cdef Exchange exchange = self.exchange
         self.exchange = None
-        self.talk.cut(self.strand)
+        self.talk.cut(self.strand, code)
         self.client.schedule()
         exchange.abandon()
 

@@ -38,7 +38,7 @@ cdef class Asker(Protocol):
     cdef response_end(self, list trailers)
     cdef response_pause(self)
     cdef response_page(self, object page)
-    cdef response_cut(self, str why)
+    cdef response_cut(self, str why, int code)
     cdef tunnel_open(self, Response response)
     cdef tunnel_data(self, bytes data)
     cdef tunnel_eof(self)

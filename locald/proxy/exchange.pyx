@@ -125,7 +125,7 @@ cdef class Asker(Protocol):
         """Send an answer of our own instead; nothing but interim responses has been given.  Log it by Origin."""
         raise NotImplementedError
 
-    cdef response_cut(self, str why):
+    cdef response_cut(self, str why, int code):
         """The rest of the response will not come: the client must be able to see that.  abandon() is to be called."""
         raise NotImplementedError
 
@@ -275,9 +275,11 @@ cdef class Exchange(Borrower):
     cdef upstream_broke(self, str why):
         """The upstream ended before the response was complete: the client must be able to see that."""
         cdef Upstream upstream = self.upstream
+        cdef int code
         self.upstream = None
         if upstream is None:
             return
+        code = upstream.reset_code()
         upstream.discard()
         if self.record.tunnel:
             self.asker.tunnel_cut()
@@ -292,7 +294,7 @@ cdef class Exchange(Borrower):
         else:
             self.record.note = why
             self._release()
-            self.asker.response_cut(why)
+            self.asker.response_cut(why, code)
 
     cdef bint _may_repeat(self, Upstream upstream):
         """Whether the request that broke can be said once more, on another connection."""

@@ -3,10 +3,10 @@
 from cpython.ref cimport PyObject
 from libc.stdint cimport int32_t, uint8_t, uint32_t
 
-from locald.proxy.chttp1 cimport http1_field, http1_head, http1_limits, http1_role, http1_span
 from locald.proxy.cnghttp2 cimport nghttp2_frame, nghttp2_nv, nghttp2_session
-from locald.proxy.headers cimport Plan
-from locald.proxy.http1 cimport End, Message, Request, Response
+from locald.proxy.http1 cimport End, Request, Response
+from locald.proxy.http2_frames cimport Frames
+from locald.proxy.http2_head cimport Head
 
 cdef enum:
     SPANS_MAX = 64
@@ -34,7 +34,8 @@ cdef class Strand:
     cdef Py_ssize_t _first  # of the pieces that is not all sent
     cdef size_t _at  # in that one
     cdef size_t _uncredited
-    cdef bint _deferred, _is_head, _is_final, _is_deaf, _stops, _cut
+    cdef bint _deferred, _is_head, _is_final, _is_deaf, _stops, _is_cut
+    cdef uint32_t _cut  # the code for that
 
 
 cdef class Session:
@@ -46,19 +47,13 @@ cdef class Session:
     cdef nghttp2_session *_session
     cdef object _failure
     cdef double _time
+    cdef Frames _seen  # frames, and of them those that nghttp2 told of:
+    cdef size_t _told
     cdef Bucket _frames, _resets
     cdef Py_ssize_t _high
     cdef uint32_t _streams_max
-    cdef http1_limits _limits
     cdef bint _fresh, _exhausted, _leaving, _noticed
-    # The head that is coming in.  No two ever do on one connection (RFC 9113 section 4.3).
-    cdef char *_text
-    cdef size_t _size, _room, _listed
-    cdef int _status
-    cdef bint _ignoring
-    cdef http1_head _head
-    cdef http1_span _scheme, _code, _protocol
-    cdef int _cookies
+    cdef Head _head  # that is coming in
     # DATA of one strand that has come since the last call.
     cdef Piece[SPANS_MAX] _spans
     cdef int _count
@@ -88,13 +83,13 @@ cdef class Session:
     cpdef object send(self, Strand strand, bytes data)
     cpdef object finish(self, Strand strand, list trailers)
     cpdef object stop(self, Strand strand)
-    cpdef object cut(self, Strand strand)
+    cpdef object cut(self, Strand strand, uint32_t code)
     cpdef object reset(self, Strand strand, uint32_t code)
     cpdef object credit(self, Strand strand, size_t size)
     cpdef object terminate(self, uint32_t code)
     cpdef object shut_down(self)
 
-    cdef bint _spend(self, Bucket *bucket) noexcept
+    cdef bint _spend(self, Bucket *bucket, double tokens=*) noexcept
     cdef void _earn(self, double tokens) noexcept
     cdef object _settle(self, ssize_t result)
     cdef object _deliver(self)
@@ -103,27 +98,16 @@ cdef class Session:
     cdef object _call_writable(self)
     cdef object _put(self, const void *data, size_t size)
     cdef object _grant_streams(self)
-    cdef object _reserve(self, size_t size)
-    cdef http1_span _store(self, const void *text, size_t size) except *
-    cdef bytes _text_at(self, http1_span where)
-    cdef bint _is_of_the_web(self) noexcept
-    cdef bint _is_cookie(self, http1_span name) noexcept
     cdef object _body_done(self, int32_t id)
     cdef object _field(self, const uint8_t *name, size_t namelen, const uint8_t *value, size_t valuelen)
-    cdef http1_span *_pseudo(self, const uint8_t *name, size_t size) noexcept
     cdef object _head_done(self, int32_t id, bint ends, bint first)
     cdef object _request_done(self, int32_t id, bint ends)
     cdef object _response_done(self, Strand strand, bint ends)
     cdef object _trailers_done(self, Strand strand)
-    cdef object _join_cookies(self)
-    cdef object _keep(self, Message message)
-    cdef Strand _open(self, int32_t id)
     cdef ssize_t _read(self, Strand strand, size_t length, uint32_t *flags) except? -1
     cdef object _send_data(self, Strand strand, const uint8_t *head, size_t size)
     cdef object _sent(self, const nghttp2_frame *frame)
     cdef object _close(self, int32_t id, uint32_t code)
 
 
-cdef void set_field(nghttp2_nv *field, const char *name, size_t namelen, const char *value, size_t valuelen) noexcept
-cdef size_t put_kept(Message message, Plan *planned, nghttp2_nv *fields)
-cdef object add_field(Request request, bytes name, bytes value)
+cdef object check(int result)

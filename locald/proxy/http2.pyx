@@ -8,31 +8,19 @@ DATA is credited to the other side only when credit() says that somebody took it
 bring nothing cost a token each, and who has none left is told to calm down and goes (RFC 9113 section 10.5).
 """
 
-from http import HTTPStatus
-
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from cpython.ref cimport PyObject, Py_XDECREF
 from libc.stddef cimport size_t
 from libc.stdint cimport int32_t, uint8_t, uint32_t
-from libc.string cimport memcmp, memcpy, memset
+from libc.string cimport memcpy
 
-from locald.proxy.chttp1 cimport (
-    HTTP1_CHUNKED,
-    HTTP1_COUNTED,
-    HTTP1_FIELDS_MAX,
-    HTTP1_HEAD_REQUEST,
-    HTTP1_LENGTH,
-    HTTP1_NO_BODY,
-    HTTP1_REQUEST,
-    HTTP1_RESPONSE,
-    HTTP1_TRAILERS,
-    http1_limits,
-    http1_parts_check,
-    http1_span,
-)
+from locald.proxy.chttp1 cimport HTTP1_FIELDS_MAX
 from locald.proxy.cnghttp2 cimport *
-from locald.proxy.http1 cimport End, Message, Request, Response
+from locald.proxy.http1 cimport End, Request, Response
+from locald.proxy.http2_callbacks cimport body_of, callbacks
+from locald.proxy.http2_fields cimport put_list
+from locald.proxy.http2_frames cimport count_frames
+from locald.proxy.http2_head cimport Head
 
 cdef extern from "Python.h":
     PyObject *new_bytes "PyBytes_FromStringAndSize"(const char *text, Py_ssize_t size) except NULL
@@ -42,8 +30,6 @@ cdef extern from "Python.h":
 
 __all__ = ["Session", "Strand"]
 
-REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
-
 cdef enum:
     BURST = 1000  # frames that bring nothing, at once,
     RATE = 33  # and in a second: what nghttp2 allows of resets
@@ -52,8 +38,8 @@ cdef enum:
     CONNECTION_WINDOWS = 16  # of a stream: one that nobody reads must not keep the others waiting
     SPARE = 2  # times the streams that we grant; see _grant_streams()
     ROOM = 1024  # bytes, to begin with
+    PREFACE = 24  # bytes that a client begins with (RFC 9113 section 3.4)
     SEND_MIN = 65536  # bytes of a head that may be sent, at least: nghttp2's own
-    END_HEADERS = 4  # RFC 9113 sections 6.2 and 6.10
 
 cdef End END = End([])  # of all messages without trailers
 
@@ -78,28 +64,28 @@ cdef class Session:
         cdef int result
         self.server = server
         self.strands = {}
-        self._limits = http1_limits(limits.head_bytes, limits.fields_max, limits.target_bytes)
+        self._head = Head.__new__(Head, limits)
         self._streams_max = limits.streams_max
         self._high = limits.write_high // 4
         self._frames.tokens = self._resets.tokens = BURST
         self._time = -1
+        self._seen.skip = PREFACE if server else 0
         self._fresh = True
         self._drained = []
-        _check(nghttp2_option_new(&option))
+        check(nghttp2_option_new(&option))
         nghttp2_option_set_no_auto_window_update(option, 1)
         nghttp2_option_set_builtin_recv_extension_type(option, NGHTTP2_PRIORITY_UPDATE)
         nghttp2_option_set_max_send_header_block_length(option, 2 * max(<size_t> SEND_MIN, <size_t> limits.head_bytes))
         nghttp2_option_set_max_outbound_ack(option, BURST)
         if server:
-            result = nghttp2_session_server_new2(&self._session, CALLBACKS, <void *> self, option)
+            result = nghttp2_session_server_new2(&self._session, callbacks(), <void *> self, option)
         else:
-            result = nghttp2_session_client_new2(&self._session, CALLBACKS, <void *> self, option)
+            result = nghttp2_session_client_new2(&self._session, callbacks(), <void *> self, option)
         nghttp2_option_del(option)
-        _check(result)
+        check(result)
 
     def __dealloc__(self):
         nghttp2_session_del(self._session)
-        PyMem_Free(self._text)
         Py_XDECREF(self._out)
 
     def __init__(self, server, limits, *args):
@@ -113,8 +99,8 @@ cdef class Session:
             settings[2] = nghttp2_settings_entry(NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, SPARE * self._streams_max)
             settings[3] = nghttp2_settings_entry(NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1)
             settings[4] = nghttp2_settings_entry(NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1)
-        _check(nghttp2_submit_settings(self._session, NGHTTP2_FLAG_NONE, settings, count))
-        _check(nghttp2_session_set_local_window_size(
+        check(nghttp2_submit_settings(self._session, NGHTTP2_FLAG_NONE, settings, count))
+        check(nghttp2_session_set_local_window_size(
             self._session, NGHTTP2_FLAG_NONE, 0, CONNECTION_WINDOWS * limits.window_bytes
         ))
 
@@ -147,14 +133,19 @@ cdef class Session:
     cpdef object feed(self, bytes data, double time):
         """More bytes of the connection, at that time in seconds.  What is wrong with them, take() has the answer to."""
         cdef ssize_t result
+        cdef size_t begun
         if self._time < 0:
             self._frames.filled = self._resets.filled = time
         self._time = time
+        self._told = 0
         result = nghttp2_session_mem_recv(
             self._session, <const uint8_t *> PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data)
         )
         if self._count and self._failure is None:
             self._deliver()  # its spans are of these bytes
+        begun = count_frames(&self._seen, <const uint8_t *> PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
+        if begun > self._told and result >= 0 and self._spend(&self._frames, begun - self._told):
+            result = NGHTTP2_ERR_FLOODED
         self._settle(result)
 
     cdef object _settle(self, ssize_t result):
@@ -231,18 +222,17 @@ cdef class Session:
 
     cdef object answer(self, Strand strand, const nghttp2_nv *fields, size_t count, bint interim, bint ends):
         """Send a response's head; nghttp2 copies the fields, and gives their names lower case."""
-        cdef nghttp2_data_provider provider
+        cdef nghttp2_data_provider body
         if strand.gone:
             return
         if interim:
-            _check(nghttp2_submit_headers(
+            check(nghttp2_submit_headers(
                 self._session, NGHTTP2_FLAG_NONE, strand.id, NULL, fields, count, NULL
             ))
             return
-        provider.source.ptr = <void *> strand
-        provider.read_callback = on_read
+        body = body_of(strand)
         strand.ended = ends
-        _check(nghttp2_submit_response(self._session, strand.id, fields, count, NULL if ends else &provider))
+        check(nghttp2_submit_response(self._session, strand.id, fields, count, NULL if ends else &body))
 
     cpdef object answer_list(self, Strand strand, list fields, bint interim, bint ends):
         """The same, from names and values, ":status" first."""
@@ -251,17 +241,15 @@ cdef class Session:
 
     cdef Strand ask(self, const nghttp2_nv *fields, size_t count, bint ends, bint is_head, object owner):
         """Send a request's head.  ``is_head``: for HEAD, which gets no body."""
-        cdef nghttp2_data_provider provider
         cdef Strand strand = Strand.__new__(Strand, 0)
-        provider.source.ptr = <void *> strand
-        provider.read_callback = on_read
+        cdef nghttp2_data_provider body = body_of(strand)
         strand.owner = owner
         strand.ended = ends
         strand._is_head = is_head
         strand.id = nghttp2_submit_request(
-            self._session, NULL, fields, count, NULL if ends else &provider, <void *> strand
+            self._session, NULL, fields, count, NULL if ends else &body, <void *> strand
         )
-        _check(strand.id)
+        check(strand.id)
         self.strands[strand.id] = strand
         return strand
 
@@ -290,7 +278,7 @@ cdef class Session:
         """There is something for nghttp2 to ask for."""
         if strand._deferred:
             strand._deferred = False
-            _check(nghttp2_session_resume_data(self._session, strand.id))
+            check(nghttp2_session_resume_data(self._session, strand.id))
 
     cpdef object finish(self, Strand strand, list trailers):
         """The body is complete once what is queued has been sent, and the trailers behind it."""
@@ -307,10 +295,11 @@ cdef class Session:
         strand._is_deaf = strand._stops = True
         self.credit(strand, strand._uncredited)
 
-    cpdef object cut(self, Strand strand):
-        """The rest of the body will not come: what is queued is sent, and then a reset with INTERNAL_ERROR."""
+    cpdef object cut(self, Strand strand, uint32_t code):
+        """The rest of the body will not come: what is queued is sent, and then a reset."""
         if not strand.gone:
-            strand._cut = strand._is_deaf = True
+            strand._is_cut = strand._is_deaf = True
+            strand._cut = code
             self.credit(strand, strand._uncredited)
             self._resume(strand)
 
@@ -318,41 +307,41 @@ cdef class Session:
         """Close it at once (RFC 9113 section 7 has the codes)."""
         if not strand.gone:
             strand._is_deaf = True
-            _check(nghttp2_submit_rst_stream(self._session, NGHTTP2_FLAG_NONE, strand.id, code))
+            check(nghttp2_submit_rst_stream(self._session, NGHTTP2_FLAG_NONE, strand.id, code))
 
     cpdef object credit(self, Strand strand, size_t size):
         """So much of what data() gave has been taken."""
         if strand.gone or size == 0:
             return
         strand._uncredited -= size
-        _check(nghttp2_session_consume_stream(self._session, strand.id, size))
-        _check(nghttp2_session_consume_connection(self._session, size))
+        check(nghttp2_session_consume_stream(self._session, strand.id, size))
+        check(nghttp2_session_consume_connection(self._session, size))
 
     cpdef object terminate(self, uint32_t code):
         """Say so, and be over: nothing that still comes is looked at."""
-        _check(nghttp2_session_terminate_session(self._session, code))
+        check(nghttp2_session_terminate_session(self._session, code))
 
     cpdef object shut_down(self):
         """Take no new requests: announced first, and final when the answer to a PING shows that it was heard, with what
         was on its way (RFC 9113 section 6.8).  Then it is over as soon as the last strand is."""
         if not self._leaving:
             self._leaving = True
-            _check(nghttp2_submit_shutdown_notice(self._session))
+            check(nghttp2_submit_shutdown_notice(self._session))
 
     cdef object _say_final(self):
-        _check(nghttp2_submit_goaway(
+        check(nghttp2_submit_goaway(
             self._session, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(self._session),
             NGHTTP2_NO_ERROR, NULL, 0,
         ))
 
     # Tokens.
 
-    cdef bint _spend(self, Bucket *bucket) noexcept:
-        """For a frame that brings nothing; whether there are none left."""
-        if bucket.tokens < 1:
+    cdef bint _spend(self, Bucket *bucket, double tokens=1) noexcept:
+        """For a frame that brings nothing, or some; whether there are none left."""
+        if bucket.tokens < tokens:
             bucket.tokens = min(<double> BURST, bucket.tokens + RATE * (self._time - bucket.filled))
             bucket.filled = self._time
-        bucket.tokens -= 1
+        bucket.tokens -= tokens
         self._exhausted = self._exhausted or bucket.tokens < 0
         return self._exhausted
 
@@ -363,63 +352,16 @@ cdef class Session:
     # Heads that come in.
 
     cdef object _field(self, const uint8_t *name, size_t namelen, const uint8_t *value, size_t valuelen):
-        """Another field of the head, beyond a limit perhaps: then nothing more of it is kept."""
-        cdef http1_span *pseudo
-        self._listed += namelen + valuelen + 32  # as RFC 9113 section 6.5.2 counts
-        if self._status:
+        """Another field of the head."""
+        if self._head.status:
             self._spend(&self._frames)  # a table's entry, named by one byte, can have 64 KB
-            return
-        if namelen and name[0] == c":":
-            pseudo = self._pseudo(name, namelen)
-            if pseudo is &self._head.target and valuelen > self._limits.target:
-                self._status = 414
-            elif self._listed > self._limits.head:
-                self._status = 431
-            else:
-                pseudo[0] = self._store(value, valuelen)
-            return
-        if self._listed > self._limits.head or self._head.count >= min(self._limits.fields, <size_t> HTTP1_FIELDS_MAX):
-            self._status = 431
-            return
-        self._cookies += namelen == 6 and memcmp(name, b"cookie", 6) == 0
-        self._head.fields[self._head.count].name = self._store(name, namelen)
-        self._head.fields[self._head.count].value = self._store(value, valuelen)
-        self._head.count += 1
-
-    cdef http1_span *_pseudo(self, const uint8_t *name, size_t size) noexcept:
-        """Where the value of a pseudo-field goes; nghttp2 lets no others through."""
-        if size == 5:
-            return &self._head.target  # :path
-        if size == 10:
-            return &self._head.host  # :authority
-        if size == 9:
-            return &self._protocol
-        return &self._head.method if name[1] == c"m" else &self._scheme if name[2] == c"c" else &self._code
-
-    cdef object _reserve(self, size_t size):
-        """Room for so many bytes more of the head."""
-        cdef void *larger
-        if self._size + size > self._room:
-            self._room = max(2 * self._room, self._size + size, <size_t> ROOM)
-            larger = PyMem_Realloc(self._text, self._room)
-            if larger is NULL:
-                raise MemoryError
-            self._text = <char *> larger
-
-    cdef http1_span _store(self, const void *text, size_t size) except *:
-        cdef http1_span where = http1_span(self._size, size)
-        self._reserve(size)
-        memcpy(self._text + self._size, text, size)
-        self._size += size
-        return where
-
-    cdef bytes _text_at(self, http1_span where):
-        return PyBytes_FromStringAndSize(self._text + where.at, where.size)
+        else:
+            self._head.field(name, namelen, value, valuelen)
 
     cdef object _head_done(self, int32_t id, bint ends, bint first):
         """A head is whole."""
         cdef Strand strand
-        if self._ignoring:
+        if self._head.ignored:
             return
         if first:
             self._request_done(id, ends)
@@ -427,7 +369,7 @@ cdef class Session:
         strand = self.strands.get(id)
         if strand is None or strand._is_deaf:
             return
-        if self._status:
+        if self._head.status:
             strand.too_large = True
             self.reset(strand, NGHTTP2_PROTOCOL_ERROR)
         elif self.server or strand._is_final:
@@ -436,112 +378,35 @@ cdef class Session:
             self._response_done(strand, ends)
 
     cdef object _request_done(self, int32_t id, bint ends):
-        cdef Request request
+        cdef Request request = self._head.request(ends)
         cdef Strand strand
-        cdef int wrong = 0
-        if self._cookies > 1:
-            self._join_cookies()
-        if not self._status:
-            wrong = http1_parts_check(
-                HTTP1_REQUEST, &self._limits, <const unsigned char *> self._text, ends, &self._head
-            )
-        if wrong or not self._is_of_the_web():
+        if request is None:
             # No answer: who sends this is no client of ours, and might take it for another's.
-            _check(nghttp2_submit_rst_stream(self._session, NGHTTP2_FLAG_NONE, id, NGHTTP2_PROTOCOL_ERROR))
+            check(nghttp2_submit_rst_stream(self._session, NGHTTP2_FLAG_NONE, id, NGHTTP2_PROTOCOL_ERROR))
             return
-        request = Request.__new__(Request)
-        self._keep(request)
-        request.method = self._text_at(self._head.method)
-        request.target = self._text_at(self._head.target)
-        request.host = self._text_at(self._head.host)
-        request.chunked = self._head.framing == HTTP1_CHUNKED
-        request.counted, request.size = self._head.framing == HTTP1_LENGTH, self._head.length
-        request.has_body = not ends
-        request.by_http2 = True
-        strand = self._open(id)
-        strand._is_deaf = self._status != 0
-        if self._protocol.size:
-            strand.protocol = self._text_at(self._protocol)
-        self.moved += 1
-        self.request(strand, request, self._status)
-
-    cdef bint _is_of_the_web(self) noexcept:
-        """Whether the scheme is one that we serve; a CONNECT alone has none, as nghttp2 sees to."""
-        cdef size_t i, size = self._scheme.size
-        if size == 0:
-            return self._status != 0 or self._head.target.size == 0
-        if size != 4 and size != 5:
-            return False
-        for i in range(size):
-            if (self._text[self._scheme.at + i] | 0x20) != b"https"[i]:
-                return False
-        return True
-
-    cdef Strand _open(self, int32_t id):
-        cdef Strand strand = Strand.__new__(Strand, id)
+        strand = Strand.__new__(Strand, id)
         self.strands[id] = strand
-        _check(nghttp2_session_set_stream_user_data(self._session, id, <void *> strand))
-        return strand
+        check(nghttp2_session_set_stream_user_data(self._session, id, <void *> strand))
+        strand._is_deaf = self._head.status != 0
+        strand.protocol = self._head.protocol()
+        self.moved += 1
+        self.request(strand, request, self._head.status)
 
     cdef object _response_done(self, Strand strand, bint ends):
-        cdef Response response = Response.__new__(Response)
-        self._head.flags = HTTP1_HEAD_REQUEST if strand._is_head else 0
-        self._head.status = int(self._text_at(self._code))
-        if http1_parts_check(HTTP1_RESPONSE, &self._limits, <const unsigned char *> self._text, ends, &self._head):
+        cdef Response response = self._head.response(ends, strand._is_head)
+        if response is None:
             self.reset(strand, NGHTTP2_PROTOCOL_ERROR)
             return
-        self._keep(response)
-        response.status = self._head.status
-        response.reason = REASONS.get(response.status, b"")
-        response.has_body = self._head.framing != HTTP1_NO_BODY and not ends
-        response.counted = self._head.flags & HTTP1_COUNTED != 0
-        response.size = self._head.length
         strand._is_final = response.status >= 200
         self.moved += 1
         self.response(strand, response)
 
     cdef object _trailers_done(self, Strand strand):
-        cdef Message message
-        if http1_parts_check(HTTP1_TRAILERS, &self._limits, <const unsigned char *> self._text, 1, &self._head):
+        fields = self._head.trailers()
+        if fields is None:
             self.reset(strand, NGHTTP2_PROTOCOL_ERROR)
-            return
-        message = Message.__new__(Message)
-        self._keep(message)
-        self.end(strand, End(message.fields))
-
-    cdef object _join_cookies(self):
-        """The crumbs of a cookie become one field, where the first was (RFC 9113 section 8.2.3)."""
-        cdef http1_span joined = http1_span(0, 0)
-        cdef http1_span value
-        cdef size_t i, kept = 0, first = HTTP1_FIELDS_MAX
-        self._reserve(self._size + 2 * self._cookies)
-        for i in range(self._head.count):
-            if not self._is_cookie(self._head.fields[i].name):
-                self._head.fields[kept] = self._head.fields[i]
-                kept += 1
-                continue
-            value = self._head.fields[i].value
-            if first == HTTP1_FIELDS_MAX:
-                first = kept
-                self._head.fields[kept].name = self._head.fields[i].name
-                kept += 1
-                joined = self._store(self._text + value.at, value.size)
-            else:
-                joined.size += self._store(b"; ", 2).size + self._store(self._text + value.at, value.size).size
-        self._head.fields[first].value = joined
-        self._head.count = kept
-
-    cdef bint _is_cookie(self, http1_span name) noexcept:
-        return name.size == 6 and memcmp(self._text + name.at, b"cookie", 6) == 0
-
-    cdef object _keep(self, Message message):
-        """Make the head that came the message's own."""
-        cdef char *start = <char *> &self._head
-        cdef size_t size = <char *> &self._head.fields[self._head.count] - start
-        memcpy(&message.head, start, size)
-        message.data = PyBytes_FromStringAndSize(self._text, self._size)
-        message.minor = 1
-        message.keep_alive = True
+        else:
+            self.end(strand, End(fields))
 
     # Bodies that come in.
 
@@ -581,8 +446,9 @@ cdef class Session:
         """How much of the body goes into the next frame."""
         cdef nghttp2_nv[HTTP1_FIELDS_MAX] vector
         cdef size_t size = min(length, <size_t> strand.queued)
-        if size == 0 and strand._cut:
-            return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE
+        if size == 0 and strand._is_cut:
+            check(nghttp2_submit_rst_stream(self._session, NGHTTP2_FLAG_NONE, strand.id, strand._cut))
+            return NGHTTP2_ERR_DEFERRED
         if size == 0 and not strand.ended:
             strand._deferred = True
             return NGHTTP2_ERR_DEFERRED
@@ -592,7 +458,7 @@ cdef class Session:
             flags[0] |= NGHTTP2_DATA_FLAG_EOF
             if strand._trailers:
                 flags[0] |= NGHTTP2_DATA_FLAG_NO_END_STREAM
-                _check(nghttp2_submit_trailer(self._session, strand.id, vector, put_list(strand._trailers, vector)))
+                check(nghttp2_submit_trailer(self._session, strand.id, vector, put_list(strand._trailers, vector)))
         return size
 
     cdef object _send_data(self, Strand strand, const uint8_t *head, size_t size):
@@ -642,14 +508,14 @@ cdef class Session:
         elif frame.hd.type == NGHTTP2_GOAWAY:
             if self._leaving and not self._noticed:
                 self._noticed = True
-                _check(nghttp2_submit_ping(self._session, NGHTTP2_FLAG_NONE, NULL))  # it would go before the notice
+                check(nghttp2_submit_ping(self._session, NGHTTP2_FLAG_NONE, NULL))  # it would go before the notice
         elif (frame.hd.type == NGHTTP2_DATA or frame.hd.type == NGHTTP2_HEADERS) and (
             frame.hd.flags & NGHTTP2_FLAG_END_STREAM
         ):
             strand = nghttp2_session_get_stream_user_data(self._session, frame.hd.stream_id)
             if strand is not NULL and (<Strand> strand)._stops:
                 # "I need no more of what you send" (RFC 9113 section 8.1).
-                _check(nghttp2_submit_rst_stream(
+                check(nghttp2_submit_rst_stream(
                     self._session, NGHTTP2_FLAG_NONE, frame.hd.stream_id, NGHTTP2_NO_ERROR
                 ))
 
@@ -662,16 +528,22 @@ cdef class Session:
         strand.gone = True
         self.queued -= strand.queued
         if strand._uncredited:
-            _check(nghttp2_session_consume_connection(self._session, strand._uncredited))
+            check(nghttp2_session_consume_connection(self._session, strand._uncredited))
         if code == NGHTTP2_NO_ERROR and strand.ended:
             self._earn(FOR_STREAM)
         self.closed(strand, code)
 
 
-cdef frozenset OUR_OWN_RESETS = frozenset([NGHTTP2_NO_ERROR, NGHTTP2_INTERNAL_ERROR, NGHTTP2_CANCEL])
+cdef frozenset OUR_OWN_RESETS = frozenset([
+    NGHTTP2_NO_ERROR,
+    NGHTTP2_INTERNAL_ERROR,
+    NGHTTP2_CANCEL,
+    NGHTTP2_ENHANCE_YOUR_CALM,
+    NGHTTP2_INADEQUATE_SECURITY,
+])
 
 
-cdef object _check(int result):
+cdef object check(int result):
     """What nghttp2 refuses of ours is a bug of ours."""
     if result == NGHTTP2_ERR_NOMEM:
         raise MemoryError
@@ -679,225 +551,3 @@ cdef object _check(int result):
         raise RuntimeError(nghttp2_strerror(result).decode())
 
 
-# Fields as nghttp2 takes them.
-
-cdef void set_field(nghttp2_nv *field, const char *name, size_t namelen, const char *value, size_t valuelen) noexcept:
-    field.name, field.namelen = <uint8_t *> name, namelen
-    field.value, field.valuelen = <uint8_t *> value, valuelen
-    field.flags = 0
-
-
-cdef size_t put_kept(Message message, Plan *planned, nghttp2_nv *fields):
-    """The fields of a message that go on; how many they are."""
-    cdef const char *start = PyBytes_AS_STRING(message.data) + message.base
-    cdef http1_span name, value
-    cdef size_t i, count = 0
-    for i in range(message.head.count):
-        if planned.keep[i]:
-            name, value = message.head.fields[i].name, message.head.fields[i].value
-            set_field(&fields[count], start + name.at, name.size, start + value.at, value.size)
-            count += 1
-    return count
-
-
-cdef size_t put_list(list given, nghttp2_nv *fields):
-    """Fields that are a list; it must be there until nghttp2 has copied them.  There is place for 100."""
-    cdef size_t count = 0
-    cdef bytes name, value
-    if len(given) > HTTP1_FIELDS_MAX:
-        raise ValueError("too many fields")
-    for name, value in given:
-        set_field(
-            &fields[count], PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name),
-            PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value),
-        )
-        count += 1
-    return count
-
-
-cdef object add_field(Request request, bytes name, bytes value):
-    """Give a request one more field; whether there was room for it."""
-    cdef size_t at = PyBytes_GET_SIZE(request.data) - request.base
-    if request.head.count == HTTP1_FIELDS_MAX:
-        return False
-    request.data = request.data + name + value
-    request.head.fields[request.head.count].name = http1_span(at, PyBytes_GET_SIZE(name))
-    request.head.fields[request.head.count].value = http1_span(at + PyBytes_GET_SIZE(name), PyBytes_GET_SIZE(value))
-    request.head.count += 1
-    request.known = None
-    return True
-
-
-# What nghttp2 calls.  An exception is kept until feed() or take() can raise it.
-
-cdef int failed(Session me, object error) noexcept:
-    if me._failure is None:
-        me._failure = error
-    return NGHTTP2_ERR_CALLBACK_FAILURE
-
-
-cdef bint brings_nothing(Session me, const nghttp2_frame_hd *head) noexcept:
-    """Whether a frame, by its head, is one that costs a token."""
-    cdef bint known
-    if head.type == NGHTTP2_SETTINGS and head.flags & NGHTTP2_FLAG_ACK:
-        return False
-    if head.type != NGHTTP2_DATA and head.type != NGHTTP2_HEADERS:
-        return True
-    known = nghttp2_session_get_stream_user_data(me._session, head.stream_id) is not NULL
-    if head.type == NGHTTP2_DATA:
-        return not known or (head.length == 0 and not head.flags & NGHTTP2_FLAG_END_STREAM)
-    return not known and head.stream_id <= nghttp2_session_get_last_proc_stream_id(me._session)
-
-
-cdef int on_begin_frame(nghttp2_session *_, const nghttp2_frame_hd *head, void *data) noexcept:
-    cdef Session me = <Session> data
-    cdef Bucket *spent
-    try:
-        if me._count and (head.type != NGHTTP2_DATA or head.stream_id != me._filling.id):
-            me._deliver()
-    except BaseException as error:
-        return failed(me, error)
-    if head.flags & END_HEADERS:
-        me.in_head = False
-    if head.type == NGHTTP2_PRIORITY and head.stream_id == 0:
-        return NGHTTP2_ERR_CALLBACK_FAILURE  # a connection error (RFC 9113 section 6.3), which nghttp2 no longer sees
-    spent = &me._resets if head.type == NGHTTP2_RST_STREAM else &me._frames
-    return NGHTTP2_ERR_CALLBACK_FAILURE if brings_nothing(me, head) and me._spend(spent) else 0
-
-
-cdef int on_begin_headers(nghttp2_session *_, const nghttp2_frame *frame, void *data) noexcept:
-    cdef Session me = <Session> data
-    cdef bint first = frame.headers.cat == NGHTTP2_HCAT_REQUEST
-    memset(&me._head, 0, sizeof(me._head) - sizeof(me._head.fields))
-    me._scheme = me._code = me._protocol = http1_span(0, 0)
-    me._size = me._listed = 0
-    me._status = me._cookies = 0
-    me.in_head = not frame.hd.flags & END_HEADERS
-    me._ignoring = False
-    if first and len(me.strands) >= <Py_ssize_t> me._streams_max:
-        me._ignoring = True
-        return nghttp2_submit_rst_stream(me._session, NGHTTP2_FLAG_NONE, frame.hd.stream_id, NGHTTP2_REFUSED_STREAM)
-    return 0
-
-
-cdef int on_header(
-    nghttp2_session *_, const nghttp2_frame *frame, const uint8_t *name, size_t namelen, const uint8_t *value,
-    size_t valuelen, uint8_t flags, void *data
-) noexcept:
-    cdef Session me = <Session> data
-    try:
-        if not me._ignoring:
-            me._field(name, namelen, value, valuelen)
-    except BaseException as error:
-        return failed(me, error)
-    return NGHTTP2_ERR_CALLBACK_FAILURE if me._exhausted else 0
-
-
-cdef int on_invalid_header(
-    nghttp2_session *_, const nghttp2_frame *frame, const uint8_t *name, size_t namelen, const uint8_t *value,
-    size_t valuelen, uint8_t flags, void *data
-) noexcept:
-    # To nghttp2 it would be a field to leave out; here the message is malformed (RFC 9113 section 8.2.1).
-    return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE
-
-
-cdef int on_data(
-    nghttp2_session *_, uint8_t flags, int32_t id, const uint8_t *text, size_t size, void *data
-) noexcept:
-    cdef Session me = <Session> data
-    cdef void *found = nghttp2_session_get_stream_user_data(me._session, id)
-    try:
-        if found is NULL:  # refused, and its reset is on its way
-            _check(nghttp2_session_consume_connection(me._session, size))
-            return 0
-        if me._count == SPANS_MAX:
-            me._deliver()
-        me._filling = <Strand> found
-        me._filling._uncredited += size
-        me._spans[me._count] = Piece(text, size)
-        me._count += 1
-    except BaseException as error:
-        return failed(me, error)
-    return 0
-
-
-cdef int on_frame(nghttp2_session *_, const nghttp2_frame *frame, void *data) noexcept:
-    cdef Session me = <Session> data
-    cdef bint ends = frame.hd.flags & NGHTTP2_FLAG_END_STREAM
-    cdef void *found
-    try:
-        if frame.hd.type == NGHTTP2_HEADERS:
-            me._head_done(frame.hd.stream_id, ends, frame.headers.cat == NGHTTP2_HCAT_REQUEST)
-        elif frame.hd.type == NGHTTP2_DATA:
-            if ends:
-                me._body_done(frame.hd.stream_id)
-            elif frame.hd.length and frame.hd.length == frame.data.padlen and me._spend(&me._frames):
-                return NGHTTP2_ERR_CALLBACK_FAILURE
-        elif frame.hd.type == NGHTTP2_PRIORITY_UPDATE:
-            if (<nghttp2_ext_priority_update *> frame.ext.payload).stream_id == 0:
-                return NGHTTP2_ERR_CALLBACK_FAILURE  # the same (RFC 9218 section 7.1)
-        elif frame.hd.type == NGHTTP2_RST_STREAM:
-            found = nghttp2_session_get_stream_user_data(me._session, frame.hd.stream_id)
-            if found is not NULL:
-                (<Strand> found).was_reset = True
-        elif frame.hd.type == NGHTTP2_PING:
-            if me._noticed and frame.hd.flags & NGHTTP2_FLAG_ACK:
-                me._say_final()
-        elif frame.hd.type == NGHTTP2_GOAWAY:
-            me.going_away(frame.goaway.error_code)
-    except BaseException as error:
-        return failed(me, error)
-    return NGHTTP2_ERR_CALLBACK_FAILURE if me._exhausted else 0
-
-
-cdef int on_sent(nghttp2_session *_, const nghttp2_frame *frame, void *data) noexcept:
-    cdef Session me = <Session> data
-    try:
-        me._sent(frame)
-    except BaseException as error:
-        return failed(me, error)
-    return 0
-
-
-cdef int on_close(nghttp2_session *_, int32_t id, uint32_t code, void *data) noexcept:
-    cdef Session me = <Session> data
-    try:
-        me._close(id, code)
-    except BaseException as error:
-        return failed(me, error)
-    return 0
-
-
-cdef ssize_t on_read(
-    nghttp2_session *_, int32_t id, uint8_t *buffer, size_t length, uint32_t *flags, nghttp2_data_source *source,
-    void *data
-) noexcept:
-    cdef Session me = <Session> data
-    try:
-        return me._read(<Strand> source.ptr, length, flags)
-    except BaseException as error:
-        return failed(me, error)
-
-
-cdef int on_send_data(
-    nghttp2_session *_, nghttp2_frame *frame, const uint8_t *head, size_t size, nghttp2_data_source *source, void *data
-) noexcept:
-    cdef Session me = <Session> data
-    try:
-        me._send_data(<Strand> source.ptr, head, size)
-    except BaseException as error:
-        return failed(me, error)
-    return 0
-
-
-cdef nghttp2_session_callbacks *CALLBACKS = NULL
-_check(nghttp2_session_callbacks_new(&CALLBACKS))
-nghttp2_session_callbacks_set_on_begin_frame_callback(CALLBACKS, on_begin_frame)
-nghttp2_session_callbacks_set_on_begin_headers_callback(CALLBACKS, on_begin_headers)
-nghttp2_session_callbacks_set_on_header_callback(CALLBACKS, on_header)
-nghttp2_session_callbacks_set_on_invalid_header_callback(CALLBACKS, on_invalid_header)
-nghttp2_session_callbacks_set_on_data_chunk_recv_callback(CALLBACKS, on_data)
-nghttp2_session_callbacks_set_on_frame_recv_callback(CALLBACKS, on_frame)
-nghttp2_session_callbacks_set_on_frame_send_callback(CALLBACKS, on_sent)
-nghttp2_session_callbacks_set_on_stream_close_callback(CALLBACKS, on_close)
-nghttp2_session_callbacks_set_send_data_callback(CALLBACKS, on_send_data)

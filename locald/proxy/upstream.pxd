@@ -41,6 +41,7 @@ cdef class Upstream(Protocol):
     cdef end(self, list trailers)
     cdef bint silent(self)
     cdef bint refused(self)
+    cdef int reset_code(self)
     cdef repeat(self, Upstream other)
     cdef set_paused(self, bint paused)
     cdef pump(self)

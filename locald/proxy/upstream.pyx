@@ -8,6 +8,9 @@ from locald.proxy.stream cimport Protocol
 
 __all__ = ["Borrower", "Line", "Shared", "Upstream"]
 
+cdef enum:
+    INTERNAL_ERROR = 2  # RFC 9113 section 7
+
 
 cdef class Borrower:
     """Who has the upstream now: one exchange of one client.  ``blocked``: the client does not take more for now."""
@@ -84,6 +87,10 @@ cdef class Upstream(Protocol):
     cdef bint refused(self):
         """Whether it broke before it did anything with the request, and repeat() can say that to another."""
         return False
+
+    cdef int reset_code(self):
+        """What it said of the request when it broke, as a code that the client may get (RFC 9113 section 7)."""
+        return INTERNAL_ERROR
 
     cdef repeat(self, Upstream other):
         """Say to another what was said of the body, which has been asked with the same head."""

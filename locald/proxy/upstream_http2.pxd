@@ -45,6 +45,7 @@ cdef class Http2Upstream(Upstream):
     cdef Py_ssize_t _said_size
     cdef list _trailers
     cdef str _broken
+    cdef int _code
     cdef bint _spoke, _ended, _refused, _told_full
 
     cdef _keep(self, bytes data)

@@ -16,6 +16,9 @@ from locald.proxy.chttp1 cimport HTTP1_FIELDS_MAX
 from locald.proxy.clock cimport now
 from locald.proxy.cnghttp2 cimport (
     NGHTTP2_CANCEL,
+    NGHTTP2_ENHANCE_YOUR_CALM,
+    NGHTTP2_INADEQUATE_SECURITY,
+    NGHTTP2_INTERNAL_ERROR,
     NGHTTP2_NO_ERROR,
     NGHTTP2_REFUSED_STREAM,
     NGHTTP2_SETTINGS,
@@ -23,7 +26,9 @@ from locald.proxy.cnghttp2 cimport (
 )
 from locald.proxy.headers cimport Hop, request_head
 from locald.proxy.http1 cimport End, Request, Response
-from locald.proxy.http2 cimport Session, Strand, set_field
+from locald.proxy.http2 cimport Session, Strand
+from locald.proxy.http2_fields cimport set_field
+from locald.proxy.http2_frames cimport FRAME_HEAD
 from locald.proxy.stream cimport Poller
 from locald.proxy.upstream cimport Borrower, Line, Shared, Upstream
 
@@ -35,8 +40,10 @@ CODES = (
     "REFUSED_STREAM CANCEL COMPRESSION_ERROR CONNECT_ERROR ENHANCE_YOUR_CALM INADEQUATE_SECURITY HTTP_1_1_REQUIRED"
 ).split()
 
+# Those that speak of the request, and not of the connection it was on: the client may get them too.
+cdef frozenset PASSED_ON = frozenset([NGHTTP2_CANCEL, NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_INADEQUATE_SECURITY])
+
 cdef enum:
-    FRAME_HEAD = 9
     FRAME_MAX = 16384  # bytes of a frame before our SETTINGS could allow more, which they do not
     TAKE = 65536  # bytes that are written at once
     ASKED_MAX = 1 << 29  # requests on one connection: half of the numbers that there are
@@ -68,6 +75,7 @@ cdef class Talk(Session):
         cdef Http2Upstream upstream = strand.owner
         strand.owner = None
         upstream._refused = code == NGHTTP2_REFUSED_STREAM
+        upstream._code = code if strand.was_reset and code in PASSED_ON else 0
         upstream._break(why_closed(strand, code))
 
     cpdef object writable(self, Strand strand):
@@ -308,6 +316,9 @@ cdef class Http2Upstream(Upstream):
 
     cdef bint silent(self):
         return not self._spoke
+
+    cdef int reset_code(self):
+        return self._code or NGHTTP2_INTERNAL_ERROR
 
     cdef bint refused(self):
         return self._refused and not self._spoke and self._said is not None

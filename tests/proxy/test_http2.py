@@ -262,7 +262,7 @@ def test_what_is_cut_is_seen_behind_what_there_was(session: Recorder) -> None:
     strand = session.strands[1]
     session.answer_list(strand, [(b":status", b"200")], False, False)
     session.send(strand, b"the last words")
-    session.cut(strand)
+    session.cut(strand, 2)
     said = session.take_all()
     assert [each[0] for each in frames(said)] == [HEADERS, DATA, RST_STREAM]
     assert errors(said) == ["RST_STREAM 1 INTERNAL_ERROR"]

@@ -648,6 +648,34 @@ def test_a_reset_of_either_side_is_one_for_the_other(h2c: Start, browser: Browse
     assert server.connections == 1
 
 
+@pytest.mark.parametrize(
+    ("code", "seen"),
+    [
+        (ErrorCodes.CANCEL, "CANCEL"),
+        (ErrorCodes.ENHANCE_YOUR_CALM, "ENHANCE_YOUR_CALM"),
+        (ErrorCodes.INADEQUATE_SECURITY, "INADEQUATE_SECURITY"),
+        (ErrorCodes.NO_ERROR, "INTERNAL_ERROR"),  # half an answer must not look like a whole one
+        (ErrorCodes.REFUSED_STREAM, "INTERNAL_ERROR"),  # nor like none
+        (ErrorCodes.FLOW_CONTROL_ERROR, "INTERNAL_ERROR"),  # that was between the app and us
+        (0x999, "INTERNAL_ERROR"),
+    ],
+)
+def test_a_reset_that_speaks_of_the_request_keeps_its_code(
+    h2c: Start, browser: Browser, code: ErrorCodes, seen: str
+) -> None:
+    def handle(peer: Peer) -> None:
+        stream, _ = peer.request()
+        peer.head(stream)
+        peer.data(stream, b"half")
+        peer.reset(stream, code)
+        always(peer)
+
+    h2c(handle)
+    answer = browser.get()
+    assert (answer.body, answer.ended, answer.reset) == (b"half", False, seen)
+    assert browser.get().body == b"ok"
+
+
 # What was never begun is asked again.
 
 

@@ -109,6 +109,11 @@ FLOODS: dict[str, tuple[Callable[[], Iterator[bytes]], str]] = {
     ),
     "HPACK bomb": (lambda: iter([bomb()]), CALM),
     "many small bombs": (lambda: requests(lambda n: headers(n, [*GET, *[(b"x", b"")] * 700])), CALM),
+    "frames of a type that is unknown": (lambda: again(frame(0x60, 0xFF, 3, b"abc")), CALM),
+    "DATA for a stream that is closed": (
+        lambda: iter([one_request(POST, END_HEADERS), frame(RST_STREAM, 0, 1, CANCEL), *[frame(DATA, 0, 1, b"x")] * 200_000]),
+        CALM,
+    ),
     "trailers for nobody": (
         lambda: iter([one_request(POST, END_HEADERS), frame(RST_STREAM, 0, 1, CANCEL), *[headers(1, [(b"x", b"y")])] * 200_000]),
         CALM,
