@@ -69,6 +69,7 @@ C = {
 HTTP2 = (  # what needs libnghttp2
     "http2_fields",
     "http2_head",
+    "http2_strand",
     "http2_callbacks",
     "http2",
     "upstream_http2",

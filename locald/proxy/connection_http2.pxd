@@ -5,7 +5,8 @@ from libc.stdint cimport uint32_t
 from locald.proxy.access cimport Record
 from locald.proxy.exchange cimport Asker, Exchange, Origin
 from locald.proxy.http1 cimport End, Request
-from locald.proxy.http2 cimport Session, Strand
+from locald.proxy.http2 cimport Session
+from locald.proxy.http2_strand cimport Strand
 from locald.proxy.stream cimport Poller, Protocol
 
 

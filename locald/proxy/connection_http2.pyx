@@ -19,8 +19,9 @@ from locald.proxy.cnghttp2 cimport NGHTTP2_CANCEL, NGHTTP2_ENHANCE_YOUR_CALM, NG
 from locald.proxy.exchange cimport Asker, Exchange, Origin
 from locald.proxy.headers cimport Plan, is_websocket, plan
 from locald.proxy.http1 cimport End, Request, Response
-from locald.proxy.http2 cimport Session, Strand
+from locald.proxy.http2 cimport Session
 from locald.proxy.http2_fields cimport add_field, put_kept, set_field
+from locald.proxy.http2_strand cimport Strand
 from locald.proxy.stream cimport Protocol
 
 __all__ = ["H2Client"]

@@ -7,35 +7,15 @@ from locald.proxy.cnghttp2 cimport nghttp2_frame, nghttp2_nv, nghttp2_session
 from locald.proxy.http1 cimport End, Request, Response
 from locald.proxy.http2_frames cimport Frames
 from locald.proxy.http2_head cimport Head
+from locald.proxy.http2_strand cimport Piece, Strand
 
 cdef enum:
     SPANS_MAX = 64
 
 
-cdef struct Piece:
-    const uint8_t *at
-    size_t size
-
-
 cdef struct Bucket:
     double tokens
     double filled  # when it last was
-
-
-cdef class Strand:
-    cdef readonly int id
-    cdef public object owner
-    cdef readonly Py_ssize_t queued
-    cdef readonly bint ended, full, gone
-    cdef readonly bint was_reset  # by the other side
-    cdef readonly bint too_large  # the head that came on it
-    cdef readonly bytes protocol
-    cdef list _pieces, _trailers
-    cdef Py_ssize_t _first  # of the pieces that is not all sent
-    cdef size_t _at  # in that one
-    cdef size_t _uncredited
-    cdef bint _deferred, _is_head, _is_final, _is_deaf, _stops, _is_cut
-    cdef uint32_t _cut  # the code for that
 
 
 cdef class Session:

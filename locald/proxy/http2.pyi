@@ -1,22 +1,8 @@
 from typing import Any
 
 from locald.proxy.http1 import End, Request, Response
+from locald.proxy.http2_strand import Strand
 from locald.proxy.limits import Limits
-
-class Strand:
-    owner: Any
-    @property
-    def id(self) -> int: ...
-    @property
-    def queued(self) -> int: ...
-    @property
-    def ended(self) -> bool: ...
-    @property
-    def full(self) -> bool: ...
-    @property
-    def gone(self) -> bool: ...
-    @property
-    def protocol(self) -> bytes | None: ...
 
 class Session:
     def __init__(self, server: bool, limits: Limits, *args: Any) -> None: ...

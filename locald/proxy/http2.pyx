@@ -19,8 +19,9 @@ from locald.proxy.cnghttp2 cimport *
 from locald.proxy.http1 cimport End, Request, Response
 from locald.proxy.http2_callbacks cimport body_of, callbacks
 from locald.proxy.http2_fields cimport put_list
-from locald.proxy.http2_frames cimport count_frames
+from locald.proxy.http2_frames cimport FRAME_HEAD, count_frames
 from locald.proxy.http2_head cimport Head
+from locald.proxy.http2_strand cimport Piece, Strand
 
 cdef extern from "Python.h":
     PyObject *new_bytes "PyBytes_FromStringAndSize"(const char *text, Py_ssize_t size) except NULL
@@ -28,7 +29,7 @@ cdef extern from "Python.h":
     char *text_of "PyBytes_AS_STRING"(PyObject *text)
     Py_ssize_t size_of "PyBytes_GET_SIZE"(PyObject *text)
 
-__all__ = ["Session", "Strand"]
+__all__ = ["Session"]
 
 cdef enum:
     BURST = 1000  # frames that bring nothing, at once,
@@ -42,16 +43,6 @@ cdef enum:
     SEND_MIN = 65536  # bytes of a head that may be sent, at least: nghttp2's own
 
 cdef End END = End([])  # of all messages without trailers
-
-
-cdef class Strand:
-    """One stream of a session.  ``owner``: whoever speaks on it; ``queued``: bytes that wait to be sent; ``ended``: no
-    more will be given; ``full``: so much waits that writable() is called once that has become less; ``gone``: closed;
-    ``protocol``: that of an extended CONNECT (RFC 8441), None for all other requests."""
-
-    def __cinit__(self, int id):
-        self.id = id
-        self._pieces = []
 
 
 cdef class Session:
@@ -268,8 +259,7 @@ cdef class Session:
         cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
         if strand.gone or size == 0:
             return
-        strand._pieces.append(data)
-        strand.queued += size
+        strand.push(data)
         self.queued += size
         strand.full = strand.full or strand.queued >= self._high
         self._resume(strand)
@@ -463,29 +453,16 @@ cdef class Session:
 
     cdef object _send_data(self, Strand strand, const uint8_t *head, size_t size):
         """A frame of DATA: its head, and so many bytes of what is queued."""
-        cdef size_t part
-        cdef bytes piece
-        self._put(head, 9)
+        cdef Piece part
+        self._put(head, FRAME_HEAD)
         self.queued -= size
-        strand.queued -= size
         self.moved += 1
         self._earn(FOR_DATA)
         while size:
-            piece = strand._pieces[strand._first]
-            part = min(size, PyBytes_GET_SIZE(piece) - strand._at)
-            self._put(PyBytes_AS_STRING(piece) + strand._at, part)
-            strand._at += part
-            size -= part
-            if strand._at == <size_t> PyBytes_GET_SIZE(piece):
-                strand._pieces[strand._first] = None
-                strand._first += 1
-                strand._at = 0
-        if strand.queued == 0:
-            strand._pieces.clear()
-            strand._first = 0
-        elif strand._first >= SPANS_MAX:
-            del strand._pieces[:strand._first]
-            strand._first = 0
+            part = strand.front(size)
+            self._put(part.at, part.size)
+            strand.drop(part.size)
+            size -= part.size
         if strand.full and strand.queued <= self._high // 4:
             strand.full = False
             self._drained.append(strand)
@@ -549,5 +526,3 @@ cdef object check(int result):
         raise MemoryError
     if result < 0:
         raise RuntimeError(nghttp2_strerror(result).decode())
-
-

@@ -7,7 +7,8 @@ from libc.stddef cimport size_t
 from libc.stdint cimport int32_t, uint8_t, uint32_t
 
 from locald.proxy.cnghttp2 cimport *
-from locald.proxy.http2 cimport SPANS_MAX, Bucket, Piece, Session, Strand, check
+from locald.proxy.http2 cimport SPANS_MAX, Bucket, Session, check
+from locald.proxy.http2_strand cimport Piece, Strand
 
 
 cdef enum:

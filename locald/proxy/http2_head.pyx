@@ -38,8 +38,8 @@ cdef enum:
 
 
 cdef class Head:
-    """``status``: 0, or what the request is to be answered with for being beyond a limit; then nothing of it was kept
-    from there on.  ``ignored``: nobody wants it."""
+    """``status``: 0, or what the request is to be answered with for being beyond a limit; then no more of it was
+    kept.  ``ignored``: nobody wants it."""
 
     def __cinit__(self, limits):
         self._limits = http1_limits(limits.head_bytes, limits.fields_max, limits.target_bytes)

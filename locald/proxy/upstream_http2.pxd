@@ -2,7 +2,8 @@
 
 from libc.stdint cimport uint32_t
 
-from locald.proxy.http2 cimport Session, Strand
+from locald.proxy.http2 cimport Session
+from locald.proxy.http2_strand cimport Strand
 from locald.proxy.stream cimport Poller
 from locald.proxy.upstream cimport Line, Shared, Upstream
 

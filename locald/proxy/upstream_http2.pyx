@@ -26,9 +26,10 @@ from locald.proxy.cnghttp2 cimport (
 )
 from locald.proxy.headers cimport Hop, request_head
 from locald.proxy.http1 cimport End, Request, Response
-from locald.proxy.http2 cimport Session, Strand
+from locald.proxy.http2 cimport Session
 from locald.proxy.http2_fields cimport set_field
 from locald.proxy.http2_frames cimport FRAME_HEAD
+from locald.proxy.http2_strand cimport Strand
 from locald.proxy.stream cimport Poller
 from locald.proxy.upstream cimport Borrower, Line, Shared, Upstream
 

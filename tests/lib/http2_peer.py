@@ -14,7 +14,8 @@ import h2.events
 import hpack
 
 from locald.proxy.http1 import End, Request, Response
-from locald.proxy.http2 import Session, Strand
+from locald.proxy.http2 import Session
+from locald.proxy.http2_strand import Strand
 from locald.proxy.limits import Limits
 
 MAGIC = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
