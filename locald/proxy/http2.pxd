@@ -103,13 +103,13 @@ cdef class Session:
     cdef object _call_writable(self)
     cdef object _put(self, const void *data, size_t size)
     cdef object _grant_streams(self)
-    cdef object _reserve(self, size_t size)
-    cdef http1_span _store(self, const void *text, size_t size) except *
+    cdef bint _reserve(self, size_t size) noexcept
+    cdef http1_span _store(self, const void *text, size_t size) noexcept
     cdef bytes _text_at(self, http1_span where)
     cdef bint _is_of_the_web(self) noexcept
     cdef bint _is_cookie(self, http1_span name) noexcept
     cdef object _body_done(self, int32_t id)
-    cdef object _field(self, const uint8_t *name, size_t namelen, const uint8_t *value, size_t valuelen)
+    cdef void _field(self, const uint8_t *name, size_t namelen, const uint8_t *value, size_t valuelen) noexcept
     cdef http1_span *_pseudo(self, const uint8_t *name, size_t size) noexcept
     cdef object _head_done(self, int32_t id, bint ends, bint first)
     cdef object _request_done(self, int32_t id, bint ends)

@@ -362,7 +362,7 @@ cdef class Session:
 
     # Heads that come in.
 
-    cdef object _field(self, const uint8_t *name, size_t namelen, const uint8_t *value, size_t valuelen):
+    cdef void _field(self, const uint8_t *name, size_t namelen, const uint8_t *value, size_t valuelen) noexcept:
         """Another field of the head, beyond a limit perhaps: then nothing more of it is kept."""
         cdef http1_span *pseudo
         self._listed += namelen + valuelen + 32  # as RFC 9113 section 6.5.2 counts
@@ -375,11 +375,13 @@ cdef class Session:
                 self._status = 414
             elif self._listed > self._limits.head:
                 self._status = 431
-            else:
+            elif self._reserve(valuelen):
                 pseudo[0] = self._store(value, valuelen)
             return
         if self._listed > self._limits.head or self._head.count >= min(self._limits.fields, <size_t> HTTP1_FIELDS_MAX):
             self._status = 431
+            return
+        if not self._reserve(namelen + valuelen):
             return
         self._cookies += namelen == 6 and memcmp(name, b"cookie", 6) == 0
         self._head.fields[self._head.count].name = self._store(name, namelen)
@@ -396,19 +398,23 @@ cdef class Session:
             return &self._protocol
         return &self._head.method if name[1] == c"m" else &self._scheme if name[2] == c"c" else &self._code
 
-    cdef object _reserve(self, size_t size):
-        """Room for so many bytes more of the head."""
+    cdef bint _reserve(self, size_t size) noexcept:
+        """Room for so many bytes more of the head; whether there is memory for it."""
+        cdef size_t room
         cdef void *larger
-        if self._size + size > self._room:
-            self._room = max(2 * self._room, self._size + size, <size_t> ROOM)
-            larger = PyMem_Realloc(self._text, self._room)
-            if larger is NULL:
-                raise MemoryError
-            self._text = <char *> larger
+        if self._room - self._size >= size:
+            return True
+        room = max(2 * self._room, self._size + size, <size_t> ROOM)
+        larger = PyMem_Realloc(self._text, room)
+        if larger is NULL:
+            failed(self, MemoryError())
+            return False
+        self._text, self._room = <char *> larger, room
+        return True
 
-    cdef http1_span _store(self, const void *text, size_t size) except *:
+    cdef http1_span _store(self, const void *text, size_t size) noexcept:
+        """Append what there is room for."""
         cdef http1_span where = http1_span(self._size, size)
-        self._reserve(size)
         memcpy(self._text + self._size, text, size)
         self._size += size
         return where
@@ -514,7 +520,8 @@ cdef class Session:
         cdef http1_span joined = http1_span(0, 0)
         cdef http1_span value
         cdef size_t i, kept = 0, first = HTTP1_FIELDS_MAX
-        self._reserve(self._size + 2 * self._cookies)
+        if not self._reserve(self._size + 2 * self._cookies):
+            raise MemoryError
         for i in range(self._head.count):
             if not self._is_cookie(self._head.fields[i].name):
                 self._head.fields[kept] = self._head.fields[i]
@@ -785,12 +792,9 @@ cdef int on_header(
     size_t valuelen, uint8_t flags, void *data
 ) noexcept:
     cdef Session me = <Session> data
-    try:
-        if not me._ignoring:
-            me._field(name, namelen, value, valuelen)
-    except BaseException as error:
-        return failed(me, error)
-    return NGHTTP2_ERR_CALLBACK_FAILURE if me._exhausted else 0
+    if not me._ignoring:
+        me._field(name, namelen, value, valuelen)
+    return NGHTTP2_ERR_CALLBACK_FAILURE if me._exhausted or me._failure is not None else 0
 
 
 cdef int on_invalid_header(
