@@ -3,18 +3,29 @@
 
 #include <string.h>
 
-/* RFC 9110 section 5.6.2: token = 1*tchar.  A bit for each character, for it is asked of every byte of every name:
- * ! # $ % & ' * + - . 0-9, A-Z ^ _, ` a-z | ~ */
-static int is_token_char(unsigned char c)
-{
-    static const uint32_t bits[8] = {0, 0x03ff6cfa, 0xc7fffffe, 0x57ffffff, 0, 0, 0, 0};
-
-    return (bits[c >> 5] >> (c & 31)) & 1;
-}
+/* What a byte can be part of: a table of all of them, for it is asked of every byte of every name. */
+enum {
+    TOKEN = 1, /* RFC 9110 section 5.6.2 */
+    LOWER = 2, /* the same without capitals: a name in HTTP/2 (RFC 9113 section 8.2.1) */
+    HOST = 4,  /* letters, digits, "-", "_" and "." */
+    DIGIT = 8,
+    P = TOKEN | LOWER,
+    C = TOKEN | HOST,
+    L = TOKEN | LOWER | HOST,
+    D = TOKEN | LOWER | HOST | DIGIT,
+};
+static const unsigned char kinds[256] = {
+    [' '] = 0, P, 0, P, P, P, P, P, 0, 0, P, P, 0, L, L, 0, /*   ! " # $ % & ' ( ) * + , - . / */
+    D, D, D, D, D, D, D, D, D, D, 0, 0, 0, 0, 0, 0,         /* 0 1 2 3 4 5 6 7 8 9 : ; < = > ? */
+    0, C, C, C, C, C, C, C, C, C, C, C, C, C, C, C,         /* @ A B C D E F G H I J K L M N O */
+    C, C, C, C, C, C, C, C, C, C, C, 0, 0, 0, P, L,         /* P Q R S T U V W X Y Z [ \ ] ^ _ */
+    P, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L,         /* ` a b c d e f g h i j k l m n o */
+    L, L, L, L, L, L, L, L, L, L, L, 0, P, 0, P, 0,         /* p q r s t u v w x y z { | } ~   */
+};
 
 static int is_digit(unsigned char c)
 {
-    return c >= '0' && c <= '9';
+    return kinds[c] & DIGIT;
 }
 
 static unsigned char lower(unsigned char c)
@@ -38,12 +49,14 @@ static int is_method(const unsigned char *buf, const struct http1_head *head, co
     return head->method.size == strlen(word) && memcmp(buf + head->method.at, word, head->method.size) == 0;
 }
 
-static int all(const unsigned char *text, size_t size, int (*test)(unsigned char))
+/* Whether there is text, and all of it is of that kind. */
+static int all(const unsigned char *text, size_t size, unsigned char kind)
 {
+    unsigned char common = kind;
+
     for (size_t i = 0; i < size; i++)
-        if (!test(text[i]))
-            return 0;
-    return size > 0;
+        common &= kinds[text[i]];
+    return size > 0 && common;
 }
 
 static struct http1_span span(size_t at, size_t size)
@@ -102,7 +115,7 @@ static int check_first_byte(enum http1_role role, const unsigned char *buf, size
         return buf[0] == 'H' ? 0 : HTTP1_BAD_START;
     if (buf[start] == '\r')
         return size <= start + 1 || buf[start + 1] == '\n' ? 0 : HTTP1_BAD_METHOD;
-    return is_token_char(buf[start]) || buf[start] == '\n' ? 0 : HTTP1_BAD_METHOD;
+    return kinds[buf[start]] & TOKEN || buf[start] == '\n' ? 0 : HTTP1_BAD_METHOD;
 }
 
 /* Finds the empty line that ends a head, one line at a time, so that a lone LF is refused as soon as it is seen: whoever
@@ -141,13 +154,12 @@ static int is_host(const unsigned char *text, size_t size)
         if (i < 3 || i++ == size)
             return 0;
     } else {
-        while (i < size && (is_digit(text[i]) || (lower(text[i]) >= 'a' && lower(text[i]) <= 'z') || text[i] == '-' ||
-                            text[i] == '_' || text[i] == '.'))
+        while (i < size && kinds[text[i]] & HOST)
             i++;
         if (i == 0)
             return 0;
     }
-    return i == size || (text[i] == ':' && size - i <= 6 && (i + 1 == size || all(text + i + 1, size - i - 1, is_digit)));
+    return i == size || (text[i] == ':' && size - i <= 6 && (i + 1 == size || all(text + i + 1, size - i - 1, DIGIT)));
 }
 
 static int check_target_text(const unsigned char *text, size_t size, size_t most)
@@ -207,7 +219,7 @@ static int parse_request_line(const unsigned char *buf, size_t at, size_t end, s
     if (!first)
         return HTTP1_BAD_START;
     size_t method_end = (size_t)(first - buf);
-    if (!all(buf + at, method_end - at, is_token_char))
+    if (!all(buf + at, method_end - at, TOKEN))
         return HTTP1_BAD_METHOD;
     head->method = span(at, method_end - at);
     size_t target = method_end + 1;
@@ -229,7 +241,7 @@ static int parse_status_line(const unsigned char *buf, size_t at, size_t end, st
     if (error)
         return error;
     const unsigned char *code = buf + at + 9;
-    if (buf[at + 8] != ' ' || !all(code, 3, is_digit) || code[0] < '1' || code[0] > '5' || (size > 12 && code[3] != ' '))
+    if (buf[at + 8] != ' ' || !all(code, 3, DIGIT) || code[0] < '1' || code[0] > '5' || (size > 12 && code[3] != ' '))
         return HTTP1_BAD_STATUS;
     head->status = (code[0] - '0') * 100 + (code[1] - '0') * 10 + (code[2] - '0');
     head->reason = size > 13 ? span(at + 13, size - 13) : span(end, 0);
@@ -252,16 +264,18 @@ static int parse_field(const unsigned char *buf, size_t at, size_t end, size_t m
 {
     if (buf[at] == ' ' || buf[at] == '\t')
         return HTTP1_FOLDED_FIELD;
-    const unsigned char *colon = memchr(buf + at, ':', end - at);
-    if (!colon || !all(buf + at, (size_t)(colon - buf) - at, is_token_char))
+    size_t colon = at;
+    while (colon < end && kinds[buf[colon]] & TOKEN)
+        colon++;
+    if (colon == at || colon == end || buf[colon] != ':')
         return HTTP1_BAD_FIELD_NAME;
     if (head->count == most || head->count == HTTP1_FIELDS_MAX)
         return HTTP1_TOO_MANY_FIELDS;
-    size_t start = (size_t)(colon - buf) + 1;
+    size_t start = colon + 1;
     if (!is_value(buf + start, end - start))
         return HTTP1_BAD_FIELD_VALUE;
     struct http1_field *field = &head->fields[head->count++];
-    field->name = span(at, (size_t)(colon - buf) - at);
+    field->name = span(at, colon - at);
     while (start < end && (buf[start] == ' ' || buf[start] == '\t'))
         start++;
     while (end > start && (buf[end - 1] == ' ' || buf[end - 1] == '\t'))
@@ -287,7 +301,7 @@ static int parse_length(const unsigned char *text, size_t size, uint64_t *out)
 {
     uint64_t value = 0;
 
-    if (size > 19 || !all(text, size, is_digit))
+    if (size > 19 || !all(text, size, DIGIT))
         return HTTP1_BAD_LENGTH;
     for (size_t i = 0; i < size; i++)
         value = value * 10 + (uint64_t)(text[i] - '0');
@@ -429,11 +443,8 @@ static int check_parts_of_field(const unsigned char *buf, const struct http1_fie
     const unsigned char *name = buf + field->name.at, *value = buf + field->value.at;
     const size_t size = field->value.size;
 
-    if (!all(name, field->name.size, is_token_char))
+    if (!all(name, field->name.size, LOWER))
         return HTTP1_BAD_FIELD_NAME;
-    for (size_t i = 0; i < field->name.size; i++)
-        if (lower(name[i]) != name[i])
-            return HTTP1_BAD_FIELD_NAME;
     return is_value(value, size) && !(size && (is_blank(value[0]) || is_blank(value[size - 1]))) ? 0
                                                                                                  : HTTP1_BAD_FIELD_VALUE;
 }
@@ -469,7 +480,7 @@ static int check_method_and_target(const struct http1_limits *limits, const unsi
 {
     const unsigned char *target = buf + head->target.at;
 
-    if (!all(buf + head->method.at, head->method.size, is_token_char))
+    if (!all(buf + head->method.at, head->method.size, TOKEN))
         return HTTP1_BAD_METHOD;
     const int error = check_target_text(target, head->target.size, limits->target);
     if (error)

@@ -17,7 +17,7 @@ from locald.proxy.chttp1 cimport HTTP1_FIELDS_MAX
 from locald.proxy.clock cimport now
 from locald.proxy.cnghttp2 cimport NGHTTP2_CANCEL, NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_NO_ERROR, nghttp2_nv
 from locald.proxy.exchange cimport Asker, Exchange, Origin
-from locald.proxy.headers cimport Plan, is_websocket, plan
+from locald.proxy.headers cimport Plan, is_websocket, plan, put_number
 from locald.proxy.http1 cimport End, Request, Response
 from locald.proxy.http2 cimport Session
 from locald.proxy.http2_fields cimport add_field, put_kept, set_field
@@ -303,6 +303,7 @@ cdef class Reply(Asker):
     cdef response_head(self, Response response):
         cdef nghttp2_nv[HTTP1_FIELDS_MAX + 2] fields
         cdef char[3] status
+        cdef char[20] length
         cdef Plan planned
         cdef size_t count
         cdef bint interim = response.status < 200
@@ -310,8 +311,7 @@ cdef class Reply(Asker):
         put_status(&fields[0], status, response.status)
         count = 1 + put_kept(response, &planned, &fields[1])
         if response.counted and not interim and response.status != 204:
-            length = b"%d" % response.size
-            set_field(&fields[count], b"content-length", 14, length, len(length))
+            set_field(&fields[count], b"content-length", 14, length, put_number(length, response.size) - length)
             count += 1
         self.talk.answer(self.strand, fields, count, interim, not interim and not response.has_body)
         self.client.schedule()

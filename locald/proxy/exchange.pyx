@@ -191,7 +191,9 @@ cdef class Exchange(Borrower):
             self.origin.pool.leave(self.line)
 
     cdef bint _is_replayable(self):
-        return self.request.method in IDEMPOTENT and not self.request.has_body and not self._upgrade
+        if self.request.has_body or self._upgrade:
+            return False
+        return self.request.method == b"GET" or self.request.method in IDEMPOTENT
 
     cdef _dial_soon(self):
         self._dialling = self.origin.loop.create_task(self._dial())

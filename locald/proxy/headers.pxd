@@ -22,6 +22,24 @@ cdef class Hop:
     cdef bytes forwarded_for(self, bytes host)
 
 
+cdef inline size_t digits_of(unsigned long long number) noexcept:
+    """How many decimal digits it has."""
+    cdef size_t count = 1
+    while number > 9:
+        number //= 10
+        count += 1
+    return count
+
+
+cdef inline char *put_number(char *out, unsigned long long number) noexcept:
+    cdef size_t size = digits_of(number), at = size
+    while at:
+        at -= 1
+        out[at] = <char> (c"0" + number % 10)
+        number //= 10
+    return out + size
+
+
 cdef object plan(Message message, bint request, Plan *out)
 cpdef bytes request_head(Request request, bytes target, bytes prefix, Hop hop, bint upgrade)
 cpdef bytes response_head(Response response, int minor, bint chunked, bint close)

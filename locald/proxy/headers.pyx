@@ -67,6 +67,7 @@ cdef struct Entry:
 
 cdef Entry[TABLE] KNOWN
 cdef int[NAME_MAX + 2] FIRST
+cdef unsigned int[NAME_MAX + 1] LETTERS  # that those of one length begin with, a bit for each whatever its case
 
 
 def _fill_table():
@@ -82,6 +83,7 @@ def _fill_table():
             name, IS_HOP_BY_HOP if name in HOP_BY_HOP else IS_OURS if name in OURS else IS_NEVER
         )
         memcpy(KNOWN[i].name, PyBytes_AS_STRING(name), len(name))
+        LETTERS[len(name)] |= 1 << (name[0] & 31)
     for i in range(NAME_MAX + 2):
         FIRST[i] = sum(len(name) < i for name in names)
 
@@ -99,8 +101,8 @@ cdef Kind classify(const char *name, size_t size, bint *twin) noexcept:
     cdef size_t i
     cdef int at
     twin[0] = False
-    if size > NAME_MAX or FIRST[size] == FIRST[size + 1]:
-        return OTHER
+    if size > NAME_MAX or not LETTERS[size] >> (name[0] & 31) & 1:
+        return OTHER  # as nearly all are
     for i in range(size):
         byte = name[i]
         if c"A" <= byte <= c"Z":
@@ -174,24 +176,6 @@ cdef inline char *put(char *out, const char *text, size_t size) noexcept:
 
 cdef inline char *put_bytes(char *out, bytes text):
     return put(out, PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text))
-
-
-cdef inline size_t digits_of(unsigned long long number) noexcept:
-    """How many decimal digits it has."""
-    cdef size_t count = 1
-    while number > 9:
-        number //= 10
-        count += 1
-    return count
-
-
-cdef inline char *put_number(char *out, unsigned long long number) noexcept:
-    cdef size_t size = digits_of(number), at = size
-    while at:
-        at -= 1
-        out[at] = <char> (c"0" + number % 10)
-        number //= 10
-    return out + size
 
 
 cdef char *put_fields(char *out, Message message, Plan *planned) noexcept:

@@ -79,7 +79,7 @@ cdef class Session:
     cdef object _put(self, const void *data, size_t size)
     cdef object _grant_streams(self)
     cdef object _body_done(self, int32_t id)
-    cdef object _field(self, const uint8_t *name, size_t namelen, const uint8_t *value, size_t valuelen)
+    cdef void _field(self, const uint8_t *name, size_t namelen, const uint8_t *value, size_t valuelen) noexcept
     cdef object _head_done(self, int32_t id, bint ends, bint first)
     cdef object _request_done(self, int32_t id, bint ends)
     cdef object _response_done(self, Strand strand, bint ends)

@@ -341,12 +341,12 @@ cdef class Session:
 
     # Heads that come in.
 
-    cdef object _field(self, const uint8_t *name, size_t namelen, const uint8_t *value, size_t valuelen):
+    cdef void _field(self, const uint8_t *name, size_t namelen, const uint8_t *value, size_t valuelen) noexcept:
         """Another field of the head."""
         if self._head.status:
             self._spend(&self._frames)  # a table's entry, named by one byte, can have 64 KB
-        else:
-            self._head.field(name, namelen, value, valuelen)
+        elif not self._head.field(name, namelen, value, valuelen) and self._failure is None:
+            self._failure = MemoryError()
 
     cdef object _head_done(self, int32_t id, bint ends, bint first):
         """A head is whole."""

@@ -67,12 +67,9 @@ cdef int on_header(
     size_t valuelen, uint8_t flags, void *data
 ) noexcept:
     cdef Session me = <Session> data
-    try:
-        if not me._head.ignored:
-            me._field(name, namelen, value, valuelen)
-    except BaseException as error:
-        return failed(me, error)
-    return NGHTTP2_ERR_CALLBACK_FAILURE if me._exhausted else 0
+    if not me._head.ignored:
+        me._field(name, namelen, value, valuelen)
+    return NGHTTP2_ERR_CALLBACK_FAILURE if me._exhausted or me._failure is not None else 0
 
 
 cdef int on_invalid_header(

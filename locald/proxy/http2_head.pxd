@@ -17,7 +17,7 @@ cdef class Head:
     cdef int _cookies
 
     cdef void begin(self) noexcept
-    cdef object field(self, const uint8_t *name, size_t namelen, const uint8_t *value, size_t valuelen)
+    cdef bint field(self, const uint8_t *name, size_t namelen, const uint8_t *value, size_t valuelen) noexcept
     cdef Request request(self, bint ends)
     cdef Response response(self, bint ends, bint to_head)
     cdef list trailers(self)
@@ -25,8 +25,8 @@ cdef class Head:
 
     cdef int _check(self, http1_role role, bint ends) noexcept
     cdef http1_span *_pseudo(self, const uint8_t *name, size_t size) noexcept
-    cdef object _reserve(self, size_t size)
-    cdef http1_span _store(self, const void *text, size_t size) except *
+    cdef bint _reserve(self, size_t size) noexcept
+    cdef http1_span _store(self, const void *text, size_t size) noexcept
     cdef bytes _text_at(self, http1_span where)
     cdef bint _is_of_the_web(self) noexcept
     cdef bint _is_cookie(self, http1_span name) noexcept

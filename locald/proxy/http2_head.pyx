@@ -55,10 +55,12 @@ cdef class Head:
         self.status = self._cookies = 0
         self.ignored = False
 
-    cdef object field(self, const uint8_t *name, size_t namelen, const uint8_t *value, size_t valuelen):
-        """Another field, beyond a limit perhaps: then nothing more is kept."""
+    cdef bint field(self, const uint8_t *name, size_t namelen, const uint8_t *value, size_t valuelen) noexcept:
+        """Another field, beyond a limit perhaps: then nothing more is kept.  Whether there was memory for it."""
         cdef http1_span *pseudo
         self._listed += namelen + valuelen + 32  # as RFC 9113 section 6.5.2 counts
+        if not self._reserve(namelen + valuelen):
+            return False
         if namelen and name[0] == c":":
             pseudo = self._pseudo(name, namelen)
             if pseudo is &self._head.target and valuelen > self._limits.target:
@@ -67,14 +69,15 @@ cdef class Head:
                 self.status = 431
             else:
                 pseudo[0] = self._store(value, valuelen)
-            return
+            return True
         if self._listed > self._limits.head or self._head.count >= min(self._limits.fields, <size_t> HTTP1_FIELDS_MAX):
             self.status = 431
-            return
+            return True
         self._cookies += namelen == 6 and memcmp(name, b"cookie", 6) == 0
         self._head.fields[self._head.count].name = self._store(name, namelen)
         self._head.fields[self._head.count].value = self._store(value, valuelen)
         self._head.count += 1
+        return True
 
     cdef Request request(self, bint ends):
         """The request that it is, None where it is none.  ``ends``: it has no body."""
@@ -138,19 +141,21 @@ cdef class Head:
             return &self._protocol
         return &self._head.method if name[1] == c"m" else &self._scheme if name[2] == c"c" else &self._code
 
-    cdef object _reserve(self, size_t size):
-        """Room for so many bytes more."""
+    cdef bint _reserve(self, size_t size) noexcept:
+        """Room for so many bytes more; whether there is memory for it."""
+        cdef size_t room
         cdef void *larger
-        if self._size + size > self._room:
-            self._room = max(2 * self._room, self._size + size, <size_t> ROOM)
-            larger = PyMem_Realloc(self._text, self._room)
-            if larger is NULL:
-                raise MemoryError
-            self._text = <char *> larger
+        if self._room - self._size >= size:
+            return True
+        room = max(2 * self._room, self._size + size, <size_t> ROOM)
+        larger = PyMem_Realloc(self._text, room)
+        if larger is not NULL:
+            self._text, self._room = <char *> larger, room
+        return larger is not NULL
 
-    cdef http1_span _store(self, const void *text, size_t size) except *:
+    cdef http1_span _store(self, const void *text, size_t size) noexcept:
+        """Append what there is room for."""
         cdef http1_span where = http1_span(self._size, size)
-        self._reserve(size)
         memcpy(self._text + self._size, text, size)
         self._size += size
         return where
@@ -175,7 +180,8 @@ cdef class Head:
         cdef http1_span joined = http1_span(0, 0)
         cdef http1_span value
         cdef size_t i, kept = 0, first = HTTP1_FIELDS_MAX
-        self._reserve(self._size + 2 * self._cookies)
+        if not self._reserve(self._size + 2 * self._cookies):
+            raise MemoryError
         for i in range(self._head.count):
             if not self._is_cookie(self._head.fields[i].name):
                 self._head.fields[kept] = self._head.fields[i]

@@ -10,8 +10,10 @@ import ssl
 
 from locald.proxy import pages
 
+from cpython.bytes cimport PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+
 from locald.proxy.clock cimport now
-from locald.proxy.stream cimport Protocol
+from locald.proxy.stream cimport READ_MAX, Protocol
 
 __all__ = ["Secure"]
 
@@ -35,7 +37,8 @@ cdef class Secure(Protocol):
     cdef readonly object proxy
     cdef public double deadline
     cdef dict _speakers
-    cdef object _incoming, _outgoing, _tls, _read, _write, _pending, _error
+    cdef object _incoming, _outgoing, _tls, _read, _write, _error
+    cdef Py_ssize_t _found  # bytes in the poller's buffer that are decrypted
     cdef Protocol _above
     cdef bint _told_end
     cdef bint _ended  # the client has said that it sends no more
@@ -46,7 +49,7 @@ cdef class Secure(Protocol):
         self._speakers = speakers
         self._incoming, self._outgoing = MemoryBIO(), MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
-        self._read, self._write, self._pending = self._tls.read, self._tls.write, self._tls.pending
+        self._read, self._write = self._tls.read, self._tls.write
 
     # What the proxy asks a client that is shaking hands.
 
@@ -69,20 +72,19 @@ cdef class Secure(Protocol):
 
     cpdef data_received(self, bytes data):
         cdef Py_ssize_t at
-        cdef list found = []
         if self._above is None:
             self._incoming.write(data)
             self._shake_hands()
             return
-        if len(data) <= PIECE:
+        if PyBytes_GET_SIZE(data) <= PIECE:
             self._incoming.write(data)
-            self._decrypt(found)
+            self._decrypt()
         else:
             view = memoryview(data)
             for at in range(0, len(data), PIECE):
                 self._incoming.write(view[at:at + PIECE])
-                self._decrypt(found)
-        self._tell(found)
+                self._decrypt()
+        self._tell()
 
     cpdef eof_received(self):
         # Without a close_notify before it, this is no end but a cut (RFC 8446 section 6.1): the client has gone.
@@ -178,15 +180,14 @@ cdef class Secure(Protocol):
 
     cdef _hand_over(self):
         """The handshake is done, and its last bytes may have brought the first request."""
-        cdef list found = []
         chosen = self._tls.selected_alpn_protocol() or next(reversed(self._speakers))
         above = self._speakers[chosen](self.proxy)
         self.deadline = 0.0
         self.proxy.replace(self, above)
         self._above = above
         self._above.connection_made(self)
-        self._decrypt(found)
-        self._tell(found)
+        self._decrypt()
+        self._tell()
 
     cdef _refuse(self, error):
         """End a handshake, so that the client gets to know why: OpenSSL has written an alert, if it is to have one."""
@@ -203,15 +204,18 @@ cdef class Secure(Protocol):
         self._flush()
         self._stream.close()
 
-    cdef _decrypt(self, list found):
-        """Add to what was found all that can be read."""
+    cdef _decrypt(self):
+        """All that can be read, into the buffer that is for all."""
+        cdef Py_ssize_t size
+        cdef object view = self._stream._poller._view
         try:
-            while not self._ended and (self._incoming.pending or self._pending()):
-                data = self._read(RECORD)
-                if not data:
-                    self._ended = True
-                    return
-                found.append(data)
+            # A record is read whole: with nothing before OpenSSL there is nothing left in it.
+            while not self._ended and self._incoming.pending:
+                if READ_MAX - self._found < RECORD:
+                    self._pass_on()
+                size = self._read(RECORD, view[self._found:] if self._found else view)
+                self._found += size
+                self._ended = size == 0
         except WantRead:
             pass  # a record is not whole yet, or was none of data
         except ssl.SSLZeroReturnError:
@@ -221,10 +225,17 @@ cdef class Secure(Protocol):
         if self._outgoing.pending:
             self._flush()
 
-    cdef _tell(self, list found):
-        """Pass it on, in one piece: who gets one sends one."""
-        if found and self._above is not None:
-            self._above.data_received(found[0] if len(found) == 1 else b"".join(found))
+    cdef _pass_on(self):
+        """Give it to the protocol above, in one piece: who gets one sends one."""
+        cdef bytes data = PyBytes_FromStringAndSize(self._stream._poller._buffer, self._found)
+        self._found = 0
+        if self._above is not None:
+            self._above.data_received(data)
+
+    cdef _tell(self):
+        """The protocol above hears of all that has come, be it the end."""
+        if self._found:
+            self._pass_on()
         if self._told_end or not self._ended:
             return
         self._told_end = True

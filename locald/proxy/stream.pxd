@@ -1,5 +1,8 @@
 """stream.pyx for connection.pyx and upstream.pyx."""
 
+cdef enum:
+    READ_MAX = 262144  # bytes at once; what a reader of a large body gets and a busy loop can spare
+
 
 cdef class Protocol:
     cdef readonly object transport
@@ -19,6 +22,7 @@ cdef class Protocol:
 cdef class Poller:
     cdef readonly object loop
     cdef object _ready, _poll
+    cdef object _view  # of the buffer, which is for all, and for none beyond one call
     cdef dict _streams
     cdef list _unsent, _waiting
     cdef char *_buffer

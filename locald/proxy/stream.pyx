@@ -16,7 +16,9 @@ else:
     from locald.proxy.ready_linux import READ, WRITE, Ready
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.buffer cimport PyBUF_WRITE
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.memoryview cimport PyMemoryView_FromMemory
 from libc.errno cimport EAGAIN, EINTR
 from libc.errno cimport errno as c_errno
 
@@ -28,7 +30,6 @@ __all__ = ["Poller", "Protocol", "Stream"]
 
 cdef enum:
     MOST = 256  # sockets in one turn; the others are ready in the next
-    READ_MAX = 262144  # bytes at once; what a reader of a large body gets and a busy loop can spare
     LATER_MAX = 16384  # bytes that wait for the end of a turn: what is large gains nothing by that
 
 cdef int TO_READ = READ
@@ -83,6 +84,7 @@ cdef class Poller:
         self._buffer = <char *> PyMem_Malloc(READ_MAX)  # for all: what is read becomes an object at once
         if self._buffer is NULL:
             raise MemoryError
+        self._view = PyMemoryView_FromMemory(self._buffer, READ_MAX, PyBUF_WRITE)
 
     def __dealloc__(self):
         PyMem_Free(self._buffer)
