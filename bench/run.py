@@ -26,6 +26,7 @@ sys.path.insert(0, str(ROOT / "tests/lib"))
 import build_shim  # noqa: E402
 import readme  # noqa: E402
 import routes  # noqa: E402
+import services  # noqa: E402
 from proxy.measure import measure as proxies  # noqa: E402
 from proxy.secure import measure as secure  # noqa: E402
 from table import Table, sections  # noqa: E402
@@ -150,6 +151,7 @@ PARTS: dict[str, Callable[[Path], list[Table]]] = {
     "start": lambda folder: ratios("Start-up (median)", starts()),
     "proxy": proxies,
     "https": secure,
+    "services": services.measure,
     "routes": lambda folder: ratios("Looking up a route (median)", routes.measure()),
 }
 

@@ -1,0 +1,57 @@
+"""How long `locald up` takes, and what a daemon costs that has nothing to do: measured by up.py as an ordinary user."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from table import Table
+from user import INSTALLED, ROOT, UID, as_user
+
+HALF_S = 0.5  # that a cold start may take beside the service's own
+
+
+def measure(folder: Path) -> list[Table]:
+    """Two tables: the times, and how they stand to the targets."""
+    work = folder / "services"
+    work.mkdir()
+    os.chown(work, UID, UID)
+    found = json.loads(as_user(sys.executable, "-P", ROOT / "bench/up.py", INSTALLED, work))
+    return [times(found), targets(found)]
+
+
+def times(found: dict[str, float]) -> Table:
+    rows = [
+        ("the service alone, to its first answer", seconds(found["alone"])),
+        ("locald up -d of it, no daemon before", seconds(found["cold"])),
+        ("the same, the daemon runs", seconds(found["warm"])),
+        ("locald down", seconds(found["down"])),
+        ("50 services in ten layers: locald up -d", seconds(found["layers"])),
+        ("50 services, no order: locald up -d", seconds(found["free"])),
+    ]
+    if "honcho" in found:
+        rows.append(("the same: honcho, until all answer", seconds(found["honcho"])))
+    rows += [
+        ("50 services: locald down", seconds(found["free: down"])),
+        ("the daemon's memory with 50 services", f"{found['free: memory, MB']:.1f} MB"),
+        ("the daemon's memory with one, idle", f"{found['idle: memory, MB']:.1f} MB"),
+        ("times an idle daemon wakes in a minute", f"{found['idle: wake-ups']:.0f}"),
+    ]
+    return Table("Services", ["", ""], rows, "Medians.  A service is a Python that answers from one socket.")
+
+
+def targets(found: dict[str, float]) -> Table:
+    beside = found["cold"] - found["alone"]
+    row = (
+        "a cold locald up -d beside the service's own start",
+        seconds(beside),
+        seconds(HALF_S),
+        "met" if beside < HALF_S else "missed",
+    )
+    return Table("Targets of services", ["", "measured", "at most", ""], [row])
+
+
+def seconds(value: float) -> str:
+    return f"{value * 1000:.0f} ms" if value < 10 else f"{value:.1f} s"

@@ -1,0 +1,166 @@
+"""up.py BIN FOLDER: how long services take from the command to their answer, as JSON; in seconds where it says so.
+
+Runs as an ordinary user.  Each round starts what it measures anew, and the cases take turns.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+ROUNDS, ROUNDS_OF_MANY = 9, 3
+MANY, LAYER = 50, 5
+IDLE_S = 60
+FIRST_PORT = 15000  # of those that honcho counts up from; ours are from 20000 on
+SERVER = """\
+import os, socket
+server = socket.create_server(("127.0.0.1", int(os.environ["PORT"])))
+while True:
+    client, _ = server.accept()
+    client.recv(65536)
+    client.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\nConnection: close\\r\\n\\r\\nok")
+    client.close()
+"""
+bin_, folder = Path(sys.argv[1]), Path(sys.argv[2])
+command = f"exec {bin_}/python -S -E {folder}/server.py"
+
+
+def locald(*words: str, where: Path) -> None:
+    done = subprocess.run([bin_ / "locald", *words], cwd=where, capture_output=True, text=True)
+    assert done.returncode == 0, (words, done.stdout, done.stderr)
+
+
+def answers(port: int, host: str) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as sock:
+            sock.sendall(f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+            return sock.makefile("rb").read().startswith(b"HTTP/1.1 200")
+    except OSError:
+        return False
+
+
+def until_answers(ports: list[int]) -> None:
+    for port in ports:
+        while not answers(port, "localhost"):
+            time.sleep(0.001)
+
+
+def timed(work: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    work()
+    return time.perf_counter() - begin
+
+
+def project(name: str, services: Iterator[str]) -> Path:
+    where = folder / name
+    where.mkdir()
+    (where / "locald.toml").write_text(f'[project]\nname = "{name}"\n' + "".join(services))
+    return where
+
+
+def service(name: str, needs: list[str]) -> str:
+    return f'\n[services.{name}]\ncommand = "{command}"\nport = "auto"\ndepends_on = {json.dumps(needs)}\n'
+
+
+def layers() -> Iterator[str]:
+    """Each needs one of the layer before."""
+    for i in range(MANY):
+        yield service(f"s{i}", [f"s{i - LAYER}"] if i >= LAYER else [])
+
+
+def alone() -> float:
+    """The service by itself, to its first answer."""
+    with subprocess.Popen(
+        [bin_ / "python", "-S", "-E", folder / "server.py"], env={**os.environ, "PORT": str(FIRST_PORT)}
+    ) as child:
+        seconds = timed(lambda: until_answers([FIRST_PORT])) if child.pid else 0.0
+        child.kill()
+    return seconds
+
+
+def up(where: Path, host: str) -> float:
+    def run() -> None:
+        locald("up", "-d", where=where)
+        assert answers(80, host)
+
+    return timed(run)
+
+
+def honcho() -> float:
+    """All of them by honcho, which knows no order, until each has answered."""
+    (folder / "Procfile").write_text("".join(f"s{i}: {command}\n" for i in range(MANY)))
+    # Its processes get ports that are 100 apart.
+    ports = [FIRST_PORT + 100 * i for i in range(MANY)]
+    with subprocess.Popen(
+        [shutil.which("honcho") or "honcho", "start", "-p", str(FIRST_PORT)],
+        cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    ) as child:  # fmt: skip
+        seconds = timed(lambda: until_answers(ports))
+        child.terminate()
+    return seconds
+
+
+def daemon() -> int:
+    done = subprocess.run([bin_ / "locald", "status", "--json"], capture_output=True, check=True)
+    return int(json.loads(done.stdout)["pid"])
+
+
+def status(pid: int, key: str) -> int:
+    (line,) = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith(f"{key}:")]
+    return int(line.split()[1])
+
+
+def wake_ups(pid: int) -> int:
+    return sum(
+        int(line.split()[1])
+        for task in Path(f"/proc/{pid}/task").iterdir()
+        for line in (task / "status").read_text().splitlines()
+        if line.startswith("voluntary_ctxt_switches:")
+    )
+
+
+def main() -> None:
+    (folder / "server.py").write_text(SERVER)
+    one = project("one", iter([service("web", [])]))
+    many, free = project("many", layers()), project("free", (service(f"s{i}", []) for i in range(MANY)))
+    found: dict[str, list[float]] = {}
+
+    def note(name: str, value: float) -> None:
+        found.setdefault(name, []).append(value)
+
+    for _ in range(ROUNDS):
+        note("alone", alone())
+        note("cold", up(one, "one.localhost"))
+        locald("down", where=one)
+        note("warm", up(one, "one.localhost"))
+        note("down", timed(lambda: locald("down", where=one)))
+        locald("daemon", "stop", where=one)
+    for _ in range(ROUNDS_OF_MANY):
+        for name, where in (("layers", many), ("free", free)):
+            locald("daemon", "start", where=where)
+            note(name, timed(lambda where=where: locald("up", "-d", where=where)))  # type: ignore[misc]
+            note(f"{name}: memory, MB", status(daemon(), "VmRSS") / 1024)
+            note(f"{name}: down", timed(lambda where=where: locald("down", where=where)))  # type: ignore[misc]
+            locald("daemon", "stop", where=where)
+        if shutil.which("honcho"):
+            note("honcho", honcho())
+    locald("up", "-d", where=one)
+    pid = daemon()
+    before = wake_ups(pid)
+    time.sleep(IDLE_S)
+    note("idle: wake-ups", wake_ups(pid) - before)
+    note("idle: memory, MB", status(pid, "VmRSS") / 1024)
+    locald("down", where=one)
+    locald("daemon", "stop", where=one)
+    print(json.dumps({name: statistics.median(values) for name, values in found.items()}))
+
+
+main()
