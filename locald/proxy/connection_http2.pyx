@@ -30,7 +30,7 @@ TOO_MUCH = {414: "the target is too long", 431: "the head is too large"}
 KEY_SALT = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
 
 cdef enum:
-    TAKE = 131072  # bytes that are written at once, so that of a large response the first are sent soon
+    TAKE = 65536  # bytes that are written at once: four records of TLS, which is what secure.pyx encrypts in one
 
 
 cdef class Talk(Session):

@@ -40,7 +40,7 @@ cdef class Session:
     cdef Strand _filling
     # What take() makes.
     cdef PyObject *_out
-    cdef size_t _used
+    cdef size_t _used, _most
     cdef list _drained
 
     cpdef object request(self, Strand strand, Request request, int status)

@@ -39,6 +39,7 @@ cdef enum:
     CONNECTION_WINDOWS = 16  # of a stream: one that nobody reads must not keep the others waiting
     SPARE = 2  # times the streams that we grant; see _grant_streams()
     ROOM = 1024  # bytes, to begin with
+    FRAME_MAX = 16375  # bytes of DATA in one frame: with its head they fill a record of TLS, and leave none for the next
     PREFACE = 24  # bytes that a client begins with (RFC 9113 section 3.4)
     SEND_MIN = 65536  # bytes of a head that may be sent, at least: nghttp2's own
 
@@ -156,7 +157,7 @@ cdef class Session:
         """What is to be sent now, some of it if it is more than that many bytes; b"" for nothing."""
         cdef const uint8_t *data = NULL
         cdef ssize_t size = 1
-        self._used = 0
+        self._used, self._most = 0, most
         while self._used < most and size > 0:
             size = nghttp2_session_mem_send(self._session, &data)
             if size > 0:
@@ -188,7 +189,7 @@ cdef class Session:
         """Append to what is taken."""
         cdef size_t room = size_of(self._out) if self._out is not NULL else 0
         if self._used + size > room:
-            room = max(2 * room, self._used + size, min(self.queued + ROOM, <size_t> 1 << 18))
+            room = max(2 * room, self._used + size, min(self.queued + ROOM, self._most + ROOM))
             if self._out is NULL:
                 self._out = new_bytes(NULL, room)
             else:
@@ -435,7 +436,7 @@ cdef class Session:
     cdef ssize_t _read(self, Strand strand, size_t length, uint32_t *flags) except? -1:
         """How much of the body goes into the next frame."""
         cdef nghttp2_nv[HTTP1_FIELDS_MAX] vector
-        cdef size_t size = min(length, <size_t> strand.queued)
+        cdef size_t size = min(length, <size_t> strand.queued, <size_t> FRAME_MAX)
         if size == 0 and strand._is_cut:
             check(nghttp2_submit_rst_stream(self._session, NGHTTP2_FLAG_NONE, strand.id, strand._cut))
             return NGHTTP2_ERR_DEFERRED

@@ -162,6 +162,8 @@ cdef int on_send_data(
     nghttp2_session *_, nghttp2_frame *frame, const uint8_t *head, size_t size, nghttp2_data_source *source, void *data
 ) noexcept:
     cdef Session me = <Session> data
+    if me._used >= me._most:
+        return NGHTTP2_ERR_WOULDBLOCK  # in the next take(): nghttp2 would go on with all frames of DATA that there are
     try:
         me._send_data(<Strand> source.ptr, head, size)
     except BaseException as error:
