@@ -55,7 +55,9 @@ bench: $(VENV)/bench ## measure beside the peers that are installed (ARGS="proxy
 clean: ## remove what was built
 	rm -rf build dist *.egg-info locald/*.so locald/*/*.so
 
-# One virtual environment of the project's own; each stamp says which extra is in it.
-$(VENV)/%: pyproject.toml setup.py
+# One virtual environment of the project's own; each stamp says which extra is in it, and is made anew with what is
+# compiled, so that what is tested is what is there.
+COMPILED := $(wildcard csrc/*.[ch] csrc/*.py csrc/shim/*.[ch] locald/*.p[yx][xd] locald/*/*.p[yx][xd])
+$(VENV)/%: pyproject.toml setup.py locald/__init__.py $(COMPILED)
 	@sh tests/venv.sh $(VENV) $*
 	@touch $@

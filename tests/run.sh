@@ -1,18 +1,20 @@
 #!/bin/sh
 # run.sh [PYTEST ARGUMENTS]
-# All tests.  Those of real setuid and real users need root: as root, or where sudo asks for no password, everything
-# runs in namespaces of its own; else they are skipped, and pytest says why.  In CI that is an error.
+# All tests.  Those of real setuid and real users need root: as root, or where sudo asks for no password, two processes
+# run them at once, each in namespaces of its own; else they are skipped, and pytest says why.  In CI that is an error.
 # macOS has no namespaces: there, with LOCALD_TEST_MACHINE=throwaway, tests/root uses the machine itself, by sudo.
 set -eu
 cd "$(dirname "$0")/.."
-sh tests/venv.sh build/venv test
+make --silent build/venv/test
 sh tests/node.sh
-export PYTHONDONTWRITEBYTECODE=1 ZIG_GLOBAL_CACHE_DIR="${ZIG_GLOBAL_CACHE_DIR:-$PWD/build/zig}"
-set -- "$PWD/build/venv/bin/python" -P -m pytest "$@"
-if [ "$(id -u)" = 0 ] || { command -v unshare >/dev/null && sudo -n true 2>/dev/null; }; then
-    exec sh tests/inside.sh "$@"
+export PYTHONDONTWRITEBYTECODE=1
+python="$PWD/build/venv/bin/python"
+if command -v unshare >/dev/null && { [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null; }; then
+    # A file's tests stay together, as they share what is dear to make; files are taken in the order in which they are.
+    set -- --dist loadfile --no-loadscope-reorder --tx "2*popen//python=sh tests/inside.sh build/venv/bin/python -P" "$@"
+    exec sh tests/as_root.sh "$python" -P -m pytest "$@"
 fi
 if [ "$(uname)" = Darwin ] && [ "${LOCALD_TEST_MACHINE:-}" = throwaway ]; then
-    exec sudo -n env "PATH=$PATH" "CI=${CI:-}" LOCALD_TEST_MACHINE=throwaway PYTHONDONTWRITEBYTECODE=1 "$@"
+    exec sh tests/as_root.sh "$python" -P -m pytest "$@"
 fi
-exec "$@"
+exec "$python" -P -m pytest "$@"

@@ -204,15 +204,12 @@ def test_a_certificate_of_the_users_own(shop: User, tmp_path: Path) -> None:
         each.mkdir(parents=True)
     (folder / "shop.pem").write_bytes(leaf.chain)
     (folder / "shop.key").write_bytes(leaf.key)
+    shutil.copy(store.root_file(tmp_path / "ca"), folder / "root.pem")
     subprocess.run(["chown", "-R", f"{shop.uid}:{shop.uid}", folder, config.parent], check=True)
     config.write_text('suffixes = ["example"]\n[projects.shop]\ncert = "~/certs/shop.pem"\nkey = "~/certs/shop.key"\n')
     assert shop.type("locald", "daemon", "restart").returncode == 0
     here = ("--resolve", "shop.example:443:127.0.0.1", "--resolve", "shop.example:80:127.0.0.1")
-    root = ("--cacert", str(tmp_path / "root.pem"))
-    shutil.copy(store.root_file(tmp_path / "ca"), tmp_path / "root.pem")
-    for each in (tmp_path, *tmp_path.parents[:2]):
-        each.chmod(0o755)
-    (tmp_path / "root.pem").chmod(0o644)
+    root = ("--cacert", str(folder / "root.pem"))
     assert get(shop, "https://shop.example/x", *here, *root) == "/x https 443"
     assert "308" in get(shop, "http://shop.example/x", *here)
     other = issue(make_authority(tmp_path / "other", "example"), "shop.example", store.utc())

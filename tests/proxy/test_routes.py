@@ -140,7 +140,12 @@ def transcript() -> Iterator[tuple[Routes, str, str | None]]:
             yield routes, words[-2], None if words[-1] == "-" else words[-1]
 
 
-@pytest.mark.parametrize(("routes", "url", "expected"), [*transcript()], ids=ascii)
+# What has an address in its name would be another test in each of two processes.
+@pytest.mark.parametrize(
+    ("routes", "url", "expected"),
+    [*transcript()],
+    ids=lambda value: None if isinstance(value, Routes) else ascii(value),
+)
 def test_a_request_finds(routes: Routes, url: str, expected: str | None) -> None:
     assert found(routes, url) == expected
 
