@@ -67,15 +67,12 @@ class Reader:
         changed = self._watch(wake)
         yield []
         while True:
-            trails = [trail for path, trail in self._by_path().items() if path in changed]
+            trails = [trail for trail in self._trails.values() if trail.folder in changed]
             while parts := [lines for trail in trails if (lines := trail.more()) is not None]:
                 yield [*_merge(map(iter, parts))]
-            changed = wake.wait()
-            if any(path not in self._by_path() for path in changed):
+            changed, made = wake.wait()
+            if made:
                 changed |= self._watch(wake)
-
-    def _by_path(self) -> dict[str, Trail]:
-        return {trail.folder: trail for trail in self._trails.values()}
 
     def _watch(self, wake: Wake) -> set[str]:
         """All folders, and all that has happened in them."""
