@@ -98,14 +98,7 @@ class Reader:
 
 def _merge(parts: Iterable[Iterator[Line]]) -> Iterator[Line]:
     """By time; those of one service stay in their order, though the clock was put back."""
-
-    def keyed(part: Iterator[Line]) -> Iterator[tuple[str, Line]]:
-        latest = ""
-        for service, record in part:
-            latest = max(latest, record.time)
-            yield latest, (service, record)
-
-    return (line for _, line in heapq.merge(*map(keyed, parts), key=lambda pair: pair[0]))
+    return heapq.merge(*parts, key=lambda line: line[1].time)
 
 
 class Trail:
