@@ -24,6 +24,7 @@ sys.path.insert(0, str(ROOT / "csrc"))
 sys.path.insert(0, str(ROOT / "bench"))
 sys.path.insert(0, str(ROOT / "tests/lib"))
 import build_shim  # noqa: E402
+import logs  # noqa: E402
 import readme  # noqa: E402
 import routes  # noqa: E402
 import services  # noqa: E402
@@ -152,6 +153,7 @@ PARTS: dict[str, Callable[[Path], list[Table]]] = {
     "proxy": proxies,
     "https": secure,
     "services": services.measure,
+    "logs": logs.measure,
     "routes": lambda folder: ratios("Looking up a route (median)", routes.measure()),
 }
 

@@ -18,6 +18,7 @@ The rooms, and who may enter them (tests/test_layout.py keeps it so):
     proxy/      Host header to upstream: door, connection, http1, headers, routes, upstream, pages, access log
     tls/        HTTPS: certificates, and who trusts them
     supervisor/ the processes we start: in the foreground for `locald run`, and their end
+    logs/       what services print: read, kept on disk within bounds, and read again
     doctor/     what is wrong on this machine, seen from all the rooms
     setup/      what runs as root, once, by `sudo locald-setup`; nothing else does
 

@@ -3,6 +3,7 @@
 run      run a command behind a name
 status   what is running, and where
 requests what was asked, and what became of it
+logs     what services have printed
 alias    a name for a server that is already running
 daemon   start, stop, restart, status, logs
 hosts    whether this system finds the names
@@ -12,6 +13,7 @@ admin    setup: the same as locald-setup
 names    which name an app gets
 options  which hosts and paths a name is for
 output   errors, hints and tables as people read them
+loglines lines of services as people and programs read them
 places   the paths of this user, from the environment of this process
 """
 
@@ -38,6 +40,7 @@ class LazyGroup(click.Group):
         "run": "Run a command behind a name.",
         "status": "Show what is running, and where.",
         "requests": "Show what was asked, and what became of it.",
+        "logs": "Show what services have printed.",
         "alias": "Name a server that is already running.",
         "daemon": "Start, stop and look at the daemon.",
         "hosts": "Show whether this system finds the names, and mend it.",
