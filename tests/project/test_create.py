@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +165,20 @@ def test_config_check_finds_mistakes_in_all_files(folder: Path, files: dict[str,
     done = check("--check", "--json")
     assert done.return_value == 1
     assert json.loads(done.output) == {"ok": False, "message": error.message, "hint": error.hint}
+
+
+def test_the_program_ends_with_a_message_and_a_code(folder: Path) -> None:
+    (folder / "locald.toml").write_text('[services.web]\ncomand = "x"')
+    program = [sys.executable, "-P", "-m", "locald", "config", "--check"]
+    done = subprocess.run(program, env={"PATH": ""}, cwd=folder, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"error: {folder}/locald.toml:2: services.web.comand is no setting\n\n"
+        f"hint: did you mean command?   (edit {folder}/locald.toml)\n"
+    )
+    program[-2:] = ["init", "--force", "--", "x"]
+    assert subprocess.run(program, env={"PATH": ""}, cwd=folder, capture_output=True).returncode == 0
+    assert load(folder, {}).services == {"web": Service("x")}
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8).map(

@@ -35,6 +35,12 @@ def test_what_is_needed_for_some() -> None:
     assert needed(found, []) == []
 
 
+def test_a_name_that_no_service_has() -> None:
+    with pytest.raises(LocaldError, match="there is no service wbe") as caught:
+        needed(services(web="", db=""), ["db", "wbe"])
+    assert (caught.value.hint, caught.value.exit_code) == ("did you mean web?", 2)
+
+
 def test_a_cycle_is_named_in_full() -> None:
     with pytest.raises(LocaldError, match="these services wait for each other: b -> c -> d -> b"):
         order(services(a="b", b="c", c="d", d="b"))
