@@ -28,6 +28,7 @@ from locald.project.dotenv import parse
         ("A=a #b", "a"),
         ("A=#b", ""),
         ("A=it's", "it's"),
+        ("A=a\\nb", "a\\nb"),
         ("A=a=b", "a=b"),
         ("A='a # b' # c", "a # b"),
         ("A='a\\nb'", "a\\nb"),

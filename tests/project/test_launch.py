@@ -79,6 +79,7 @@ def test_which_of_two_values_a_variable_has() -> None:
     environ = {"PATH": "/mise", "A": "caller", "B": "caller", "PORT": "9", "LOCALD_URL": "other"}
     dotenv = {"A": "dotenv", "C": "dotenv", "D": "dotenv", "PORT": "8"}
     found = made(Service("x", env={"B": "env", "D": "env"}), environ=environ, dotenv=dotenv).environ
+    assert made(Service("x", env={"PORT": "7"})).environ["PORT"] == "20001"
     assert found == {
         "PATH": "/mise", "A": "caller", "B": "env", "C": "dotenv", "D": "env", "PORT": "20001", "LOCALD_URL": WEB.url,
     }  # fmt: skip

@@ -224,6 +224,7 @@ def test_rails_is_told_its_name_and_astro_to_stay() -> None:
     assert given_to("bin/rails server", "api.shop.localhost").environ == {
         "RAILS_DEVELOPMENT_HOSTS": "api.shop.localhost"
     }
+    assert given_to("rails s", RAILS_DEVELOPMENT_HOSTS="x").environ == {}
     assert given_to("astro dev").environ == {"ASTRO_DEV_BACKGROUND": "1"}
 
 
