@@ -1,6 +1,8 @@
 """The commands.  Each file is one verb; nothing else writes to the terminal.
 
 run      run a command behind a name
+init     write a locald.toml from what is in the folder
+config   what the project runs, and whether its files are right
 status   what is running, and where
 requests what was asked, and what became of it
 logs     what services have printed
@@ -10,7 +12,6 @@ hosts    whether this system finds the names
 doctor   what is wrong, and what mends it
 trust    the user's browsers, and who else trusts our certificate authority
 admin    setup: the same as locald-setup
-names    which name an app gets
 options  which hosts and paths a name is for
 output   errors, hints and tables as people read them
 loglines lines of services as people and programs read them
@@ -38,6 +39,8 @@ class LazyGroup(click.Group):
 
     VERBS: ClassVar = {
         "run": "Run a command behind a name.",
+        "init": "Write a locald.toml for this folder.",
+        "config": "Show what this project runs, and check its files.",
         "status": "Show what is running, and where.",
         "requests": "Show what was asked, and what became of it.",
         "logs": "Show what services have printed.",

@@ -1,0 +1,144 @@
+"""Dev servers that ignore PORT, or refuse names: what is added to their command or their environment.  [pure]
+
+Only what the user has not said: a command with a port of its own, or with $PORT in it, gets none from us.  What is
+added is said, a line each.  Where a tool is not recognised, behind another script for one, the supervisor finds the
+port that it really listens on.
+
+The facts are of each tool's documentation; tests/real/test_tools.py starts those that can be had.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from locald.project.model import Command
+from locald.project.words import Reached, Scripts, appended, reach
+
+__all__ = ["Supply", "Tool", "recognise", "supply"]
+
+PORT = r"--port(=.*)?"
+SHORT = rf"{PORT}|-p\d*"
+ANY_PORT = re.compile(r"\$(PORT\b|\{PORT\b)")
+
+
+class Tool(Struct, frozen=True):
+    """One dev server.  Of the words after its program, one must be in ``verbs``, if there are any, and none in
+    ``others``; one that matches ``given`` is a port of the user's."""
+
+    name: str
+    programs: tuple[str, ...]
+    verbs: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+    given: str = PORT
+    words: str = ""  # added where no port is given
+    host: str = ""  # added with them, if its first word is not there
+    port_environ: dict[str, str] = {}  # set where no port is given
+    port_unset: tuple[str, ...] = ()  # variables that it prefers to PORT
+    environ: dict[str, str] = {}  # set always
+    # For a name that is not below localhost, which all of these take by themselves.
+    name_words: str = ""
+    name_environ: dict[str, str] = {}
+
+
+VITE_NAMES = {"__VITE_ADDITIONAL_SERVER_ALLOWED_HOSTS": "{name}"}
+STRICT = "--port {port} --strictPort"
+LOOPBACK = "--host 127.0.0.1"
+
+TOOLS = (
+    Tool("vite", ("vite",), others=("build", "optimize"), words=STRICT, host=LOOPBACK, name_environ=VITE_NAMES),
+    Tool("vitepress", ("vitepress",), others=("build", "init"), words=STRICT, host=LOOPBACK,
+         name_environ=VITE_NAMES),
+    Tool("react-router", ("react-router",), ("dev",), words=STRICT, host=LOOPBACK, name_environ=VITE_NAMES),
+    Tool("remix", ("remix",), ("vite:dev",), words=STRICT, host=LOOPBACK, name_environ=VITE_NAMES),
+    Tool("nuxt", ("nuxt", "nuxi"), ("dev",), given=SHORT, port_unset=("NUXT_PORT", "NITRO_PORT", "HOST"),
+         name_environ=VITE_NAMES),
+    Tool("astro", ("astro",), ("dev", "preview"), words="--port {port}", host=LOOPBACK,
+         environ={"ASTRO_DEV_BACKGROUND": "1"}, name_words="--allowed-hosts {name}"),
+    Tool("ng", ("ng",), ("serve", "s", "dev"), words="--port {port}", host=LOOPBACK,
+         name_words="--allowed-hosts {name}"),
+    Tool("expo", ("expo",), ("start",), given=SHORT, words="--port {port}"),
+    Tool("react-native", ("react-native",), ("start",), words="--port {port}"),
+    Tool("webpack-dev-server", ("webpack-dev-server",), words="--port {port}", host=LOOPBACK,
+         name_words="--allowed-hosts {name}"),
+    Tool("webpack serve", ("webpack", "webpack-cli"), ("serve", "server", "s"), words="--port {port}", host=LOOPBACK,
+         name_words="--allowed-hosts {name}"),
+    Tool("wrangler", ("wrangler",), ("dev",), words="--port {port}", host="--ip 127.0.0.1"),
+    Tool("django", ("manage.py", "django-admin", "django"), ("runserver",), given=r"(.*:)?\d{2,5}",
+         words="127.0.0.1:{port}"),
+    Tool("flask", ("flask",), ("run",), given=SHORT, port_environ={"FLASK_RUN_PORT": "{port}"}),
+    Tool("uvicorn", ("uvicorn",), given=rf"{PORT}|--uds(=.*)?|--fd(=.*)?", port_environ={"UVICORN_PORT": "{port}"}),
+    Tool("http.server", ("http.server",), given=r"\d{2,5}", words="{port}", host="--bind 127.0.0.1"),
+    Tool("artisan", ("artisan",), ("serve",), port_environ={"SERVER_PORT": "{port}"}),
+    Tool("spring-boot", ("mvn", "mvnw", "gradle", "gradlew"), ("spring-boot:run", "bootRun"),
+         given=r".*server\.port=.*", port_environ={"SERVER_PORT": "{port}"},
+         environ={"SERVER_FORWARD_HEADERS_STRATEGY": "framework"}),
+    Tool("rails", ("rails",), ("server", "s"), given=SHORT, environ={"RAILS_DEVELOPMENT_HOSTS": "{name}"}),
+)  # fmt: skip
+
+
+class Supply(Struct, frozen=True):
+    """What a command becomes: ``environ`` has what is set, ``unset`` what is taken away."""
+
+    command: Command
+    environ: dict[str, str] = {}
+    unset: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def recognise(command: Command, scripts: Scripts) -> Tool | None:
+    """The dev server that a command starts in the end, None for one that is not known."""
+    return _tool(reach(command, scripts).words)
+
+
+def supply(command: Command, port: int, name: str, scripts: Scripts, given: Mapping[str, str]) -> Supply:
+    """The command with what its tool needs to listen on ``port`` and to answer to ``name``, a host; ``given`` are
+    variables that the user has set for this service."""
+    reached = reach(command, scripts)
+    tool = _tool(reached.words)
+    if tool is None:
+        return Supply(command)
+    has_port = _has_port(tool, reached, given)
+    parts: list[tuple[dict[str, str], tuple[str, ...], str]] = [(tool.environ, (), "needs it here")]
+    if not has_port:
+        parts.append((tool.port_environ, (tool.words, tool.host if tool.words else ""), "ignores PORT"))
+    if not name.endswith(".localhost"):
+        parts.append((tool.name_environ, (tool.name_words,), "needs it for this name"))
+    more: list[str] = []
+    environ: dict[str, str] = {}
+    notes: list[str] = []
+    for variables, options, why in parts:
+        words = [word for option in options if not _has(reached.words, option) for word in option.split()]
+        words = [word.format(port=port, name=name) for word in words]
+        more += words
+        notes += [f"{' '.join(words)} added: {tool.name} {why}"] if words else []
+        for key in (key for key in variables if key not in given):
+            environ[key] = variables[key].format(port=port, name=name)
+            notes.append(f"{key}={environ[key]} set: {tool.name} {why}")
+    unset = () if has_port else tuple(key for key in tool.port_unset if key not in given)
+    return Supply(appended(command, reached.before, more), environ, unset, tuple(notes))
+
+
+def _has_port(tool: Tool, reached: Reached, given: Mapping[str, str]) -> bool:
+    """Whether the user's own words say which port it is."""
+    mine = re.compile(tool.given)
+    if any(mine.fullmatch(word) for word in reached.words[1:]) or ANY_PORT.search(reached.text):
+        return True
+    return any(key in given or re.search(rf"\b{key}=", reached.text) for key in tool.port_environ)
+
+
+def _tool(words: tuple[str, ...]) -> Tool | None:
+    program, *rest = words or ("",)
+    plain = [word for word in rest if not word.startswith("-")]
+    for tool in TOOLS:
+        if program in tool.programs and not set(plain) & set(tool.others):
+            return tool if not tool.verbs or set(plain) & set(tool.verbs) else None
+    return None
+
+
+def _has(words: tuple[str, ...], option: str) -> bool:
+    """Whether the words have the first one of ``option``, a flag, already."""
+    flag = option.partition(" ")[0]
+    return any(word == flag or word.startswith(f"{flag}=") for word in words)
