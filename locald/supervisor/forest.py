@@ -134,7 +134,8 @@ class Forest:
         if tree.group:
             marked += cgroup.Group(Path(tree.group)).members()
         found = table.family(tree.sessions, tree.seen, marked)
-        tree.seen = {pid: kin.born for pid, kin in found.items()}
+        unburied = {pid: born for pid, born in tree.seen.items() if table.is_zombie(pid, born)}
+        tree.seen = {pid: kin.born for pid, kin in found.items()} | unburied
         # A session's number may become another's once nobody is in it.
         used = {kin.session for kin in found.values()} | {kin.group for kin in found.values()}
         tree.sessions &= used.union(self._helpers, [tree.leader or 0])
@@ -169,15 +170,17 @@ class Forest:
                 tree.leader, tree.exit = None, code
                 concerned[tree.service] = tree
             else:
-                self._note_code(pid, code)
+                concerned.update(self._note_code(pid, code))
         table = self._look() if concerned else self._table
         for tree in concerned.values():
             self._settle(tree, table)
 
-    def _note_code(self, pid: int, code: int) -> None:
-        for tree in self._trees.values():
-            if pid in tree.seen:
-                tree.last = code
+    def _note_code(self, pid: int, code: int) -> dict[str, Tree]:
+        """The tree that this one, which we had adopted, was of."""
+        found = {tree.service: tree for tree in self._trees.values() if pid in tree.seen}
+        for tree in found.values():
+            tree.last = code
+        return found
 
     def _settle(self, tree: Tree, table: Table | None) -> None:
         """A process of this tree has ended: is anybody left?"""
@@ -266,7 +269,9 @@ class Forest:
         if system.adopter() != os.getpid():
             return []  # process 1 has children that were never ours
         self._look()
-        return self._orphans()
+        claims = self._claims.items()
+        # Who has the marker of another daemon, which was killed, is for that one's successor.
+        return [kin for marker, some in claims if not marker or marker.startswith(f"{self.token}:") for kin in some]
 
     async def close(self) -> None:
         """Return when no stray is left either."""

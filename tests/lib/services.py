@@ -162,11 +162,12 @@ def run(
     test: Callable[[Rig], Coroutine[Any, Any, None]],
     loop: Callable[[], Any] = uvloop.new_event_loop,
     closed: bool = False,
+    house: str = "",
 ) -> None:
     """Run a test with a rig of its own; afterwards nothing is left of any service.  ``closed``: by the test itself."""
 
     async def main() -> None:
-        rig = Rig(folder)
+        rig = Rig(folder, house)
         try:
             await test(rig)
         finally:

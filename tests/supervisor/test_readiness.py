@@ -81,7 +81,18 @@ def test_ipv6_only(tmp_path: Path) -> None:
     run(tmp_path, test)
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "0.0.0.0", "::"])
+def test_ipv6_only_while_another_server_has_the_port_of_ipv4(tmp_path: Path) -> None:
+    async def test(rig: Rig) -> None:
+        port = free_port()
+        rig.python("web", SERVER + "serve(listen(port, '::1'), '200')", port=port)
+        with listener(port):
+            rig.supervisor.start("web")
+            assert (await rig.until("web", "ready")).address == "::1"
+
+    run(tmp_path, test)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "0.0.0.0", "::", "::ffff:127.0.0.1"])
 def test_a_tool_that_ignores_its_port_is_found(tmp_path: Path, address: str) -> None:
     async def test(rig: Rig) -> None:
         told, chosen = free_port(), free_port()
@@ -331,5 +342,6 @@ def test_where_to_dial() -> None:
     listeners = {("0.0.0.0", 1), ("::", 2), ("::1", 3), ("192.0.2.7", 4), ("127.0.0.1", 1)}
     assert listening.dial_addresses(listeners, 1) == ["127.0.0.1"]
     assert listening.dial_addresses(listeners, 2) == ["127.0.0.1", "::1"]
+    assert listening.dial_addresses(listeners, 3) == ["::1"]
     assert listening.dial_addresses(listeners, 4) == ["192.0.2.7"]
     assert listening.dial_addresses(listeners, 5) == []
