@@ -69,7 +69,7 @@ class Forest:
         self._to_kill: set[str] = set()
         self._burial: asyncio.Handle | None = None
         self._stray_hunt: asyncio.Task[None] | None = None
-        system.adopt_orphans()
+        system.adopt_orphans(True)
         self._ends = system.Ends()
         self._loop.add_reader(self._ends.fileno(), self.bury)
         # Not by the loop: uvloop keeps SIGCHLD for itself.
@@ -187,6 +187,9 @@ class Forest:
         if tree.leader is not None or self._trees.get(tree.service) is not tree:
             return
         rest = self._watch(tree, self._living(tree, table or self._look()))
+        if not rest and any(self._table.is_child(pid, os.getpid()) for pid in tree.seen):
+            self._bury_soon()  # it has ended since we looked for the dead
+            return
         if not rest:
             self._fell(tree)
         self._ended(tree, bool(rest))
@@ -279,6 +282,7 @@ class Forest:
             await self._stray_hunt
         await self._hunt()
         self.abandon()
+        system.adopt_orphans(False)
 
     def abandon(self) -> None:
         """Hear nothing more, and leave everything as it is."""

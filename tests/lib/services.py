@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Coroutine
@@ -141,16 +142,19 @@ class Rig:
         return [state for i, state in enumerate(states) if i == 0 or states[i - 1] != state]
 
 
-def ours(token: str) -> list[psutil.Process]:
-    """Processes with this supervisor's marker."""
-    found = []
+def marked(token: str) -> dict[psutil.Process, str]:
+    """Processes with this supervisor's marker, and the services that it names."""
+    found = {}
     for process in psutil.process_iter():
-        try:
-            if process.environ().get(MARKER, "").startswith(token + ":"):
-                found.append(process)
-        except psutil.Error:
-            pass
+        with contextlib.suppress(psutil.Error, ProcessLookupError):
+            prefix, _, service = process.environ().get(MARKER, "").partition(":")
+            if prefix == token:
+                found[process] = service
     return found
+
+
+def ours(token: str) -> list[psutil.Process]:
+    return [*marked(token)]
 
 
 def zombies() -> list[psutil.Process]:

@@ -16,10 +16,10 @@ import msgspec
 import psutil
 import pytest
 import service_daemon
-from services import ENVIRON, Rig, ours, run
+from services import ENVIRON, Rig, marked, ours, run
 
 from locald.supervisor import remains
-from locald.supervisor.spec import MARKER, Process
+from locald.supervisor.spec import Process
 
 
 class Daemon:
@@ -53,7 +53,7 @@ class Daemon:
 
     def alive(self) -> set[str]:
         """The services of which something runs."""
-        return {each.environ()[MARKER].partition(":")[2] for each in ours(self.token)}
+        return set(marked(self.token).values())
 
     def kill(self) -> None:
         self.process.kill()
@@ -79,6 +79,7 @@ def daemon(folder: Path, house: str = "h") -> Iterator[Daemon]:
         for process in ours(token):
             with contextlib.suppress(psutil.Error):
                 process.kill()
+                process.wait()
 
 
 def state(answer: dict[str, Any], service: str) -> str:
