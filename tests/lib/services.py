@@ -19,6 +19,26 @@ from locald.supervisor.supervisor import Supervisor
 PATIENCE_S = 30.0  # for what takes a moment, on a busy machine
 ENVIRON = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
 
+# A beginning of server programs: listen() on the port of the environment or another, and serve() these statuses.
+SERVER = """
+import os, socket, sys
+def listen(port, address="127.0.0.1"):
+    s = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.bind((address, port))
+    s.listen()
+    return s
+def serve(s, *answers):
+    while True:
+        c = s.accept()[0]
+        request = c.recv(1000)
+        if request:
+            c.sendall(b"HTTP/1.1 " + answers[0].encode() + b" x\\r\\nContent-Length: 0\\r\\n\\r\\n")
+            answers = answers[1:] or answers
+        c.close()
+port = int(os.environ["PORT"])
+"""
+
 
 class Lines:
     """A sink of pipes that keeps the lines in memory."""
@@ -167,11 +187,12 @@ def run(
     loop: Callable[[], Any] = uvloop.new_event_loop,
     closed: bool = False,
     house: str = "",
+    cgroups: bool = False,
 ) -> None:
     """Run a test with a rig of its own; afterwards nothing is left of any service.  ``closed``: by the test itself."""
 
     async def main() -> None:
-        rig = Rig(folder, house)
+        rig = Rig(folder, house, cgroups)
         try:
             await test(rig)
         finally:

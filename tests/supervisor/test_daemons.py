@@ -77,9 +77,9 @@ def daemon(folder: Path, house: str = "h") -> Iterator[Daemon]:
                 it.process.kill()
     finally:
         for process in ours(token):
-            with contextlib.suppress(psutil.Error):
+            with contextlib.suppress(psutil.Error, ChildProcessError):
                 process.kill()
-                process.wait()
+                os.waitpid(process.pid, 0)  # it is ours if it lost its parent while we were the subreaper
 
 
 def state(answer: dict[str, Any], service: str) -> str:

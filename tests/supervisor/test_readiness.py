@@ -10,30 +10,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from services import Rig, run
+from services import SERVER, Rig, run
 
 from locald.supervisor import listening, probes
 from locald.supervisor.ports import free_port
 from locald.supervisor.spec import Ready, Start
-
-SERVER = """
-import os, socket, sys
-def listen(port, address="127.0.0.1"):
-    s = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
-    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    s.bind((address, port))
-    s.listen()
-    return s
-def serve(s, *answers):
-    while True:
-        c = s.accept()[0]
-        request = c.recv(1000)
-        if request:
-            c.sendall(b"HTTP/1.1 " + answers[0].encode() + b" x\\r\\nContent-Length: 0\\r\\n\\r\\n")
-            answers = answers[1:] or answers
-        c.close()
-port = int(os.environ["PORT"])
-"""
 
 
 @pytest.fixture(autouse=True)
