@@ -190,6 +190,10 @@ class Forest:
         if not rest and any(self._table.is_child(pid, os.getpid()) for pid in tree.seen):
             self._bury_soon()  # it has ended since we looked for the dead
             return
+        if rest and all(kin.session in self._helpers for kin in rest.values()):
+            for kin in rest.values():
+                self.end_helper(kin.session)  # a check of a service that is no more; its end brings us here again
+            return
         if not rest:
             self._fell(tree)
         self._ended(tree, bool(rest))

@@ -1,7 +1,7 @@
 """A daemon of its own process that has services, for tests that kill it, stop it, or have it execute itself anew.
 
 service_daemon.py HOUSE FOLDER [FD]: prints a line of JSON when all its services are ready, and one for each line on its
-standard input.  "look": all services; "exec": become another program, this one again, by what was written to FD.
+standard input.  With GROUPS in its environment services get control groups.  "look": all services; "exec": become another program, this one again, by what was written to FD.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def configure(rig: Rig) -> None:
 
 
 async def main(house: str, folder: str, fd: str = "") -> None:
-    rig = Rig(Path(folder), house)
+    rig = Rig(Path(folder), house, cgroups="GROUPS" in os.environ)
     configure(rig)
     if fd:
         with os.fdopen(int(fd)) as file:

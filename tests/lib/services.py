@@ -11,10 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 import uvloop
 
+from locald.supervisor import cgroup
 from locald.supervisor.spec import MARKER, Seen, Spec, Start
 from locald.supervisor.supervisor import Supervisor
+
+BASE = cgroup.find()
+REASON = "no control group of version 2 that we may write to: root has one, and who runs below a systemd user manager"
+NEEDS_GROUP = pytest.mark.skipif(BASE is None, reason=REASON)
 
 PATIENCE_S = 30.0  # for what takes a moment, on a busy machine
 ENVIRON = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}

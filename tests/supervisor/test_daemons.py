@@ -16,19 +16,20 @@ import msgspec
 import psutil
 import pytest
 import service_daemon
-from services import ENVIRON, Rig, marked, ours, run
+from services import BASE, ENVIRON, NEEDS_GROUP, Rig, marked, ours, run
 
-from locald.supervisor import remains
+from locald.supervisor import cgroup, remains
+from locald.supervisor.remains import system
 from locald.supervisor.spec import Process
 
 
 class Daemon:
     """service_daemon.py in a process of its own."""
 
-    def __init__(self, house: str, folder: Path) -> None:
+    def __init__(self, house: str, folder: Path, **more: str) -> None:
         command = [sys.executable, "-P", service_daemon.__file__, house, str(folder)]
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environ(), text=True
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environ() | more, text=True
         )
         self.answer = self.read()
 
@@ -65,9 +66,9 @@ def environ() -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def daemon(folder: Path, house: str = "h") -> Iterator[Daemon]:
+def daemon(folder: Path, house: str = "h", **more: str) -> Iterator[Daemon]:
     """Put away with all it has, whatever becomes of it."""
-    it = Daemon(house, folder)
+    it = Daemon(house, folder, **more)
     token = it.token
     try:
         with it.process:
@@ -104,6 +105,24 @@ def test_the_next_one_ends_what_a_killed_one_left(
             assert await rig.supervisor.end_orphans(other.records) == set()
 
         run(tmp_path, test, house="h")
+
+
+@NEEDS_GROUP
+@pytest.mark.linux("has control groups")
+def test_control_groups_tell_who_was_left_and_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remains, "GRACE_S", 0.2)
+    monkeypatch.setattr(system, "marker", lambda pid, variable: "")  # as if all of them had thrown it away
+    with daemon(tmp_path, GROUPS="1") as other:
+        token = other.token
+        assert len([each for each, _, _ in cgroup.leftovers(BASE) if each == token]) == 4
+        other.kill()
+
+        async def test(rig: Rig) -> None:
+            assert await rig.supervisor.end_orphans([]) == {"plain", "deaf", "background", "late"}
+
+        run(tmp_path, test, house="h", cgroups=True)
+        assert [each for each, _, _ in cgroup.leftovers(BASE) if each == token] == []
+        assert ours(token) == []
 
 
 def test_what_a_living_one_has_is_left_alone(tmp_path: Path) -> None:

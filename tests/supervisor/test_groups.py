@@ -8,13 +8,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-from services import Rig, run
+from services import BASE, NEEDS_GROUP, Rig, run
 
 from locald.supervisor import cgroup
-
-BASE = cgroup.find()
-REASON = "no control group of version 2 that we may write to: root has one, and who runs below a systemd user manager"
-NEEDS_GROUP = pytest.mark.skipif(BASE is None, reason=REASON)
 
 
 @NEEDS_GROUP

@@ -217,6 +217,20 @@ def test_a_command_that_hangs_ends_with_the_service(tmp_path: Path) -> None:
     run(tmp_path, test)
 
 
+@pytest.mark.parametrize("code", [0, 3])
+def test_a_command_that_is_all_that_is_left(tmp_path: Path, code: int) -> None:
+    async def test(rig: Rig) -> None:
+        check = ("/bin/sh", "-c", "touch asked; sleep 1000")
+        rig.sh(
+            "db", f"until test -e asked; do sleep 0.01; done; exit {code}", ready=Ready(command=check), restart="never"
+        )
+        rig.supervisor.start("db")
+        seen = await rig.until("db", "stopped", "crashed")
+        assert (seen.code, seen.why) == (code, f"ended with exit code {code}")
+
+    run(tmp_path, test)
+
+
 def test_a_command_that_hangs_is_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from locald.supervisor import supervisor
 
