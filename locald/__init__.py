@@ -8,6 +8,8 @@ The rooms, and who may enter them (tests/test_layout.py keeps it so):
     errors      every failure a user can see, and the exit codes
     paths       where things live
     config      config.toml, the user's settings of the daemon
+    toml        what is wrong with a TOML text, in words
+    names       which name an app gets
     files       the user's own files: closed to others, written whole or not at all
     fdpass      SCM_RIGHTS, a thin skin over csrc/fdpass.c
     shim        bind(): finds, verifies and calls the setuid helper (csrc/shim)
@@ -19,6 +21,7 @@ The rooms, and who may enter them (tests/test_layout.py keeps it so):
     tls/        HTTPS: certificates, and who trusts them
     supervisor/ the processes we start: in the foreground for `locald run`, and their end
     doctor/     what is wrong on this machine, seen from all the rooms
+    project/    locald.toml, or what is there instead: what a project runs
     setup/      what runs as root, once, by `sudo locald-setup`; nothing else does
 
 Rooms never import rooms: the daemon hands one room's callables to another.  The doctor alone looks into all of them.

@@ -14,14 +14,13 @@ A table of the file is a struct in a field of Config: every error then names its
 
 from __future__ import annotations
 
-import difflib
 import re
-import tomllib
 from collections.abc import Sequence
 from typing import Annotated, Any, TypeVar
 
 import msgspec
 
+from locald import toml
 from locald.errors import LocaldError
 
 __all__ = ["LOCALHOST", "Config", "Limits", "Project", "parse"]
@@ -109,10 +108,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def parse(text: str, file: str) -> Config:
     """The settings in ``text``.  Raises LocaldError that names the file, the key, and what was expected."""
-    try:
-        found = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise LocaldError(f"{file} is not TOML: {error}", f"edit {file}, for example: {_EXAMPLE}") from None
+    found = toml.load(text, file, _EXAMPLE)
     _refuse_unknown(found, Config, file)
     if isinstance(found.get("limits"), dict):
         _refuse_unknown(found["limits"], Limits, file, "limits.")
@@ -129,13 +125,9 @@ _EXAMPLE = 'suffixes = ["test"]'
 
 
 def _refuse_unknown(table: dict[str, Any], struct: type[msgspec.Struct], file: str, above: str = "") -> None:
-    # msgspec refuses these too, and does not say which word was meant.
-    known = [field.encode_name for field in msgspec.structs.fields(struct)]
-    for key in table:
-        if key not in known:
-            near = difflib.get_close_matches(key, known, 1)
-            hint = f"did you mean {near[0]}?" if near else f"the keys there are: {', '.join(known)}"
-            raise LocaldError(f"{file}: {above}{key} is no setting", f"{hint}   (edit {file})")
+    key, hint = toml.unknown(table, struct)
+    if key:
+        raise LocaldError(f"{file}: {above}{key} is no setting", f"{hint}   (edit {file})")
 
 
 def _convert(table: object, struct: type[S], file: str, above: str = "") -> S:

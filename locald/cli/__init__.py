@@ -9,7 +9,6 @@ hosts    whether this system finds the names
 doctor   what is wrong, and what mends it
 trust    the user's browsers, and who else trusts our certificate authority
 admin    setup: the same as locald-setup
-names    which name an app gets
 options  which hosts and paths a name is for
 output   errors, hints and tables as people read them
 places   the paths of this user, from the environment of this process

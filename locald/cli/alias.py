@@ -6,11 +6,11 @@ from importlib import import_module
 
 import click
 
-from locald.cli.names import check
 from locald.cli.options import route_options
 from locald.cli.places import places
 from locald.control.launch import ensure
 from locald.control.messages import AddAlias, Aliased, Done, Protocol, RemoveAlias
+from locald.names import check
 
 __all__ = ["command"]
 

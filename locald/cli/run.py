@@ -12,7 +12,6 @@ import click
 import msgspec
 import psutil
 
-from locald.cli.names import derive
 from locald.cli.options import route_options
 from locald.cli.output import note
 from locald.cli.places import places
@@ -20,6 +19,7 @@ from locald.control.client import Client, NotRunning, connect
 from locald.control.launch import ensure
 from locald.control.messages import Ended, Protocol, Register, Registered, Started
 from locald.errors import LocaldError
+from locald.names import derive
 from locald.paths import Paths
 
 __all__ = ["Link", "command"]

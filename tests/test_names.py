@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from locald.cli.names import check, derive, from_text
 from locald.errors import LocaldError
+from locald.names import check, derive, from_text
 
 
 @pytest.mark.parametrize(

@@ -16,11 +16,12 @@ NAME_MAX = 200  # of the 253 octets of a host name, the rest is for the suffix
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 
 
-def derive(given: str | None, folder: Path) -> str:
-    """The name for an app run in ``folder``.  Raises LocaldError for a given name that is none."""
+def derive(given: str | None, folder: Path, called: str = "") -> str:
+    """The name for an app run in ``folder``.  ``called``: what the folder counts as, where not its own name does.
+    Raises LocaldError for a given name that is none."""
     if given is not None:
         return check(given)
-    for candidate in (_pyproject(folder), _package_json(folder), folder.resolve().name):
+    for candidate in (_pyproject(folder), _package_json(folder), called or folder.resolve().name):
         name = from_text(candidate)
         if name:
             return name
@@ -51,12 +52,12 @@ def _pyproject(folder: Path) -> str:
     try:
         project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
         return str(project["name"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return ""  # absent or broken: the file is its own tools' to complain about
 
 
 def _package_json(folder: Path) -> str:
     try:
         return str(json.loads((folder / "package.json").read_text())["name"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return ""

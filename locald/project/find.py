@@ -1,0 +1,82 @@
+"""The project of a folder: locald.toml there or above, else what the folder has instead.
+
+Above means up to the top of its git worktree.  Outside of one nothing is looked for above: in /tmp, or in a home, a
+file of somebody else's or of another purpose would be taken, and what it says is run.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from locald.errors import LocaldError
+from locald.names import derive
+from locald.project import hosts, read, worktree
+from locald.project.files import read_text
+from locald.project.guess import guess
+from locald.project.model import Header, Project
+
+__all__ = ["NAME", "find_file", "load"]
+
+NAME = "locald.toml"
+
+
+def load(start: Path, environ: Mapping[str, str]) -> Project:
+    """The project that ``start`` is in.  Raises LocaldError where there is none, or where a file has a mistake."""
+    folder = Path(os.path.abspath(start))
+    tree = worktree.look(folder)
+    file = find_file(folder, tree)
+    if file is not None:
+        reader = read.Reader(read_text(file), str(file))
+        project = _project(reader.file.project, file, file.parent, tree)
+        project = msgspec.structs.replace(project, services=reader.file.services)
+        read.check(project, reader)
+        return project
+    found = guess(folder)
+    if found is None:
+        raise LocaldError(f"there is no {NAME} in {folder}, nor anything else that says what to run", "locald init")
+    name, sentence, services = found
+    project = _project(Header(), folder / name, folder, tree)
+    project = msgspec.structs.replace(project, services=services, said=f"no {NAME}: {sentence}")
+    read.check(project)
+    return project
+
+
+def find_file(folder: Path, tree: worktree.Worktree | None) -> Path | None:
+    """The nearest locald.toml.  Raises LocaldError for one above the folder that is another user's."""
+    for each in (folder, *folder.parents):
+        file = each / NAME
+        if os.path.lexists(file):
+            _refuse_others(file, each != folder)
+            return file
+        if tree is None or each == tree.top:
+            return None
+    return None
+
+
+def _refuse_others(file: Path, above: bool) -> None:
+    owner = file.lstat().st_uid
+    if above and owner not in (os.getuid(), 0):
+        raise LocaldError(
+            f"{file} belongs to uid {owner}, and is above the folder you are in: what it says would be run as you",
+            f"cd {file.parent}, if that is what you want",
+        )
+
+
+def _project(header: Header, source: Path, folder: Path, tree: worktree.Worktree | None) -> Project:
+    base = header.name or _derived(folder, tree)
+    prefix = worktree.label(tree.branch) if tree and tree.branch else ""
+    return Project(hosts.with_prefix(prefix, base), str(folder), str(source), {}, header.domain, "", prefix, base)
+
+
+def _derived(folder: Path, tree: worktree.Worktree | None) -> str:
+    """The name of a project that says none.  A linked worktree's folder is mostly named for its branch; the
+    repository's is the same for all."""
+    at_top = tree is not None and folder == tree.top
+    try:
+        return derive(None, folder, tree.repository if tree and at_top else "")
+    except LocaldError as error:
+        raise LocaldError(error.message, f'[project] with name = "my-app", in {folder / NAME}') from None

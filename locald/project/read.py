@@ -1,0 +1,327 @@
+"""The text of a locald.toml -> its structs, or what is wrong with it.  [pure]
+
+Every mistake is named with its file, its line, its key, what was expected, and the word that was probably meant.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from signal import Signals
+from typing import Any, NoReturn, TypeVar
+
+import msgspec
+
+from locald import toml
+from locald.errors import LocaldError
+from locald.names import from_text
+from locald.project import hosts
+from locald.project.lines import Path, find_lines
+from locald.project.model import Command, File, Header, Project, Ready, Service
+from locald.project.order import cycle
+from locald.project.substitute import references, texts
+
+__all__ = ["Reader", "check", "is_host", "read"]
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")  # RFC 1123 section 2.1, in lower case
+HOST_MAX = 200  # of the 253 octets of a host name, as the proxy's routes have it
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+OURS = "LOCALD_"
+# Of what RFC 3986 allows in a segment, what means nothing to a shell: ${services.api.url} stands in commands.
+PREFIX = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~%@:+=,-]+)+")
+PREFIX_MAX = 200
+SIGNALS = tuple(each.name.removeprefix("SIG") for each in Signals if each.name not in ("SIGKILL", "SIGSTOP"))
+SHOWN_MAX = 60
+EXAMPLE = '[services.web] and below it command = "npm run dev"'
+
+
+def read(text: str, file: str) -> File:
+    """What the file says, each rule of its own checked.  Raises LocaldError; ``file`` is how it is named there."""
+    return Reader(text, file).file
+
+
+def check(project: Project, reader: Reader | None = None) -> None:
+    """What only shows when names are known: each service has a host of its own.  Raises LocaldError."""
+    taken: dict[tuple[str, str], str] = {}
+    for name, service in project.services.items():
+        if not service.serves:
+            continue
+        host = hosts.full(project, name)
+        refuse = reader.refuse if reader else _bare_refusal
+        long = next((label for label in host.split(".") if len(label) > hosts.LABEL_MAX), "")
+        if len(host) > HOST_MAX or long:
+            refuse(("services", name), f"its host {host} is too long for a name", "give it a shorter host")
+        other = taken.setdefault((host, service.path), name)
+        if other != name:
+            shown = host + service.path
+            refuse(
+                ("services", name),
+                f"{other} is at {shown} already",
+                f'give one of them another host, or a path of its own: path = "/{name}"',
+            )
+
+
+def _bare_refusal(path: Path, what: str, hint: str) -> NoReturn:
+    raise LocaldError(f"{toml.key_text(path)}: {what}", hint)
+
+
+class Reader:
+    """One file, kept so that what is found later can be named with its line too."""
+
+    def __init__(self, text: str, file: str) -> None:
+        self._name = file
+        found = toml.load(text, file, EXAMPLE)
+        self._lines = find_lines(text)
+        self.file = self._read(found)
+
+    def refuse(self, path: Path, what: str, hint: str = "") -> NoReturn:
+        """Raise LocaldError for a key."""
+        edit = f"edit {self._name}"
+        raise LocaldError(f"{self._where(path)} {toml.key_text(path)}: {what}", f"{hint}   ({edit})" if hint else edit)
+
+    def _where(self, path: Path) -> str:
+        """ "FILE:LINE:", of the nearest key above that has a line."""
+        for end in range(len(path), 0, -1):
+            if path[:end] in self._lines:
+                return f"{self._name}:{self._lines[path[:end]]}:"
+        return f"{self._name}:"
+
+    # From the outside to the inside, so that the first mistake named is the one to mend first.
+
+    def _read(self, found: dict[str, Any]) -> File:
+        self._known(found, File, ())
+        header = self._convert(found.get("project", {}), Header, ("project",))
+        tables = found.get("services", {})
+        if not isinstance(tables, dict):
+            self.refuse(("services",), f"expected a table for each, got {_shown(tables)}", "[services.web]")
+        services = {name: self._service(name, table) for name, table in tables.items()}
+        self._check_header(header)
+        self._check_together(services)
+        return File(header, services)
+
+    def _service(self, name: str, table: object) -> Service:
+        path: Path = ("services", name)
+        if not LABEL.fullmatch(name):
+            near = from_text(name)
+            why = "no name of a service: at most 63 lower-case letters, digits and hyphens, as in a URL"
+            self.refuse(path, why, f"did you mean {near}?" if near else "")
+        if not isinstance(table, dict):
+            self.refuse(path, f"expected a table, got {_shown(table)}", f"[services.{name}] stands above its keys")
+        table = dict(table)
+        self._known(table, Service, path)
+        if "command" not in table:
+            self.refuse(path, "it has no command", 'for example: command = "npm run dev"')
+        if table.get("port") == "none":
+            table["port"] = None
+        elif table.get("socket") is True:
+            if "port" in table:
+                self.refuse((*path, "port"), "with socket = true there is no port", "take one of the two away")
+            table["port"] = None
+        if isinstance(table.get("ready"), dict):
+            table["ready"] = self._convert(table["ready"], Ready, (*path, "ready"))
+        service = self._convert(table, Service, path)
+        for rule in RULES:
+            for key, what, hint in rule(service):
+                self.refuse((*path, *key), what, hint)
+        return msgspec.structs.replace(
+            service,
+            path=service.path.removesuffix("/"),
+            stop_signal=service.stop_signal.removeprefix("SIG"),
+            ready=_default_tcp(service.ready),
+        )
+
+    def _check_header(self, header: Header) -> None:
+        for key, text in (("name", header.name), ("domain", header.domain)):
+            if text and not is_host(text):
+                near = ".".join(filter(None, (from_text(part) for part in text.split("."))))
+                why = f"{text!r} is no name in a URL: lower-case letters, digits and hyphens, in parts joined by dots"
+                self.refuse(("project", key), why, f"did you mean {near}?" if near and is_host(near) else "")
+
+    def _check_together(self, services: dict[str, Service]) -> None:
+        for name, service in services.items():
+            path: Path = ("services", name)
+            for i, other in enumerate(service.depends_on):
+                if other not in services:
+                    hint = toml.near(other, services, "the services are")
+                    self.refuse((*path, "depends_on", i), f"there is no service {other}", hint)
+                if other == name:
+                    self.refuse((*path, "depends_on", i), "it cannot wait for itself", "take it away")
+            for key, text in texts(service):
+                try:
+                    list(references(text, services))
+                except LocaldError as error:
+                    self.refuse((*path, *key), error.message, error.hint)
+        ring = cycle(services)
+        if ring:
+            where = ("services", ring[0], "depends_on")
+            self.refuse(where, f"a cycle, of which none can start first: {' -> '.join(ring)}", "take one of them away")
+
+    def _known(self, table: dict[str, Any], struct: type[msgspec.Struct], path: Path) -> None:
+        key, hint = toml.unknown(table, struct)
+        if key:
+            where = (*path, key)
+            message = f"{self._where(where)} {toml.key_text(where)} is no setting"
+            raise LocaldError(message, f"{hint}   (edit {self._name})")
+
+    def _convert(self, table: object, struct: type[S], path: Path) -> S:
+        if not isinstance(table, dict):
+            self.refuse(path, f"expected a table, got {_shown(table)}")
+        self._known(table, struct, path)
+        for field in msgspec.structs.fields(struct):
+            key = field.encode_name
+            if key in table and not isinstance(table[key], msgspec.Struct):
+                try:
+                    msgspec.convert(table[key], field.type)
+                except msgspec.ValidationError:
+                    self._unexpected((*path, key), field, table[key])
+        return msgspec.convert(table, struct)
+
+    def _unexpected(self, path: Path, field: msgspec.structs.FieldInfo, value: object) -> NoReturn:
+        items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        for key, each in items:
+            if not isinstance(each, str):
+                # All that a list or a table may have in it here are strings.
+                hint = f'in quotes: "{each}"' if isinstance(each, int | float) else ""
+                self.refuse((*path, key), f"expected a string, got {_shown(each)}", hint)
+        expected = field.type.__metadata__[0].title
+        self.refuse(path, f"expected {expected}, got {_shown(value)}", _meant(value, field.type, expected))
+
+
+def _default_tcp(ready: Ready | None) -> Ready | None:
+    """With a timeout alone it is the port that is waited for, as it would be without the table."""
+    if ready is None or ready.http or ready.command or ready.log:
+        return ready
+    return msgspec.structs.replace(ready, tcp=True)
+
+
+# The rules of one service that its types do not say: what is wrong with which key, and what to write.
+Faults = Iterator[tuple[Path, str, str]]
+
+
+def _commands(service: Service) -> Faults:
+    commands: list[tuple[Path, Command]] = [(("command",), service.command)]
+    if service.ready and service.ready.command:
+        commands.append((("ready", "command"), service.ready.command))
+    for path, command in commands:
+        if not command or not (command if isinstance(command, str) else command[0]).strip():
+            yield path, "it is empty", 'for example: "npm run dev"'
+    for path, text in texts(service):
+        if "\0" in text:
+            yield path, "it has a NUL in it, which no program can be given", ""
+
+
+def _environment(service: Service) -> Faults:
+    for key in service.env:
+        if not VARIABLE.fullmatch(key):
+            yield ("env", key), "no name of a variable: letters, digits and _, and no digit first", ""
+        if key.startswith(OURS):
+            yield ("env", key), f"what begins with {OURS} is locald's own", ""
+    if not VARIABLE.fullmatch(service.port_env) or service.port_env.startswith(OURS):
+        yield ("port_env",), f"{service.port_env!r} is no name of a variable: letters, digits and _", ""
+    if service.port is not None and service.port_env in service.env:
+        hint = (
+            f"port = {service.env[service.port_env]}" if service.env[service.port_env].isdecimal() else 'port = "auto"'
+        )
+        yield (
+            ("env", service.port_env),
+            "it is set to the port of the service by locald",
+            f"take it away; {hint} says which",
+        )
+    if service.socket and "SOCKET" in service.env:
+        yield ("env", "SOCKET"), "it is set to the socket of the service by locald", "take it away"
+
+
+def _files(service: Service) -> Faults:
+    if not service.workdir or "\0" in service.workdir:
+        yield ("workdir",), "it is no folder", 'that of locald.toml is "."'
+    for i, file in enumerate(service.env_file):
+        if not file or "\0" in file:
+            yield ("env_file", i), "it is no file", ""
+    for i, pattern in enumerate(service.watch):
+        if not pattern or "\0" in pattern or pattern.startswith("/") or ".." in pattern.split("/"):
+            yield ("watch", i), f"{pattern!r} is not below the folder of locald.toml", "for example: src/**/*.py"
+
+
+def _names(service: Service) -> Faults:
+    if service.host != hosts.APEX and service.host and not is_host(service.host):
+        near = ".".join(filter(None, (from_text(part) for part in service.host.split("."))))
+        why = f"{service.host!r} is no name in a URL: lower-case letters, digits and hyphens, in parts joined by dots"
+        yield ("host",), why, f"did you mean {near}?" if near else ""
+    path = service.path.removesuffix("/")
+    if path and not (PREFIX.fullmatch(path) and len(path) <= PREFIX_MAX):
+        yield ("path",), f"{service.path!r} is no prefix: segments of letters, digits and -._~ after a slash", "/api"
+    if service.strip and not path:
+        yield ("strip",), "there is no path to take away", 'path = "/api" is taken away then'
+    if not service.serves:
+        for key in ("host", "path", "wildcard", "plain", "lazy", "idle_timeout"):
+            if getattr(service, key):
+                yield (key,), "a worker has no URL, and gets no requests", 'port = "auto" gives it one'
+
+
+def _ready(service: Service) -> Faults:
+    ready = service.ready
+    if ready is None:
+        return
+    given = [key for key in ("http", "tcp", "command", "log") if getattr(ready, key)]
+    if len(given) > 1:
+        yield ("ready", given[1]), f"there is {given[0]} already, and one is all", f"take {given[0]} or {given[1]} away"
+    if not given and not service.serves:
+        yield ("ready",), "there is nothing to wait for: a worker has no port", 'command = "..." or log = "..."'
+    if not service.serves and (ready.http or ready.tcp):
+        yield ("ready", given[0]), "a worker has no port to ask", 'command = "..." or log = "..."'
+    if ready.http and not (ready.http.startswith("/") and ready.http.isascii() and ready.http.isprintable()):
+        yield ("ready", "http"), f"{ready.http!r} is no path", f"/{ready.http.lstrip('/')}"
+    if ready.http and " " in ready.http:
+        yield ("ready", "http"), f"{ready.http!r} has a space in it", "%20 is one"
+    try:
+        re.compile(ready.log)
+    except (re.error, RecursionError, OverflowError) as error:
+        yield ("ready", "log"), f"{ready.log!r} is no regular expression: {error}", ""
+
+
+def _signal(service: Service) -> Faults:
+    name = service.stop_signal.removeprefix("SIG")
+    if name not in SIGNALS:
+        yield (
+            ("stop_signal",),
+            f"{service.stop_signal!r} is no signal",
+            toml.near(name.upper(), SIGNALS, "the signals are"),
+        )
+
+
+RULES = (_commands, _environment, _files, _names, _ready, _signal)
+
+
+def is_host(text: str) -> bool:
+    """Whether the text is labels of a host name, joined by dots."""
+    return len(text) <= HOST_MAX and all(LABEL.fullmatch(label) for label in text.split("."))
+
+
+def _shown(value: object) -> str:
+    """A value as TOML writes it, shortened."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict):
+        return "a table"
+    if isinstance(value, list):
+        return "a list"
+    text = repr(value) if isinstance(value, str | int | float) else str(value)
+    return text if len(text) <= SHOWN_MAX else f"{text[:SHOWN_MAX]}..."
+
+
+def _meant(value: object, kind: Any, expected: str) -> str:
+    """What to write, if that can be guessed."""
+    if not isinstance(value, str):
+        return f'"{value}"' if "string" in expected and isinstance(value, int | float) else ""
+    if "list of" in expected:
+        return f'in brackets: ["{value}"]' if value.isprintable() else ""
+    words = re.findall(r'"([\w-]+)"', expected)
+    if words:
+        return toml.near(value, words, "the words are")
+    try:
+        msgspec.convert(value, kind, strict=False)
+    except msgspec.ValidationError:
+        return ""
+    return f"without quotes: {value}"
