@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from locald.errors import Exit, LocaldError, NameTaken
+from locald.proxy.gate import Gate
 from locald.proxy.targets import Target, Targets, UnixTarget
 
 __all__ = ["Protocol", "Route", "Routes", "Target", "UnixTarget", "bare", "prefix", "rewritten"]
@@ -49,6 +50,7 @@ class Route:
     wildcard: bool = False  # *.name too
     protocol: Protocol = "http1"  # that the upstream speaks
     plain: bool = False  # http:// stays http://
+    gate: Gate | None = None  # of the service that is to take the requests; several routes may share one
 
     def __post_init__(self) -> None:
         """Raises LocaldError for what could never be found."""
