@@ -15,7 +15,7 @@ import msgspec
 from locald import files
 from locald.errors import LocaldError
 
-__all__ = ["Kept", "Process", "State", "StateFile", "environ_of", "packed"]
+__all__ = ["Kept", "Process", "State", "StateFile"]
 
 VERSION = 1
 
@@ -93,14 +93,3 @@ class StateFile:
         """Raises OSError, and what was there before is there then."""
         files.make_private(self._path.parent)
         files.write(self._path, msgspec.json.encode(_File(VERSION, state.projects, state.processes)) + b"\n")
-
-
-def packed(environ: dict[str, str]) -> bytes:
-    """An environment as in /proc/PID/environ: its names and values are bytes, which JSON's strings are not."""
-    return b"".join(os.fsencode(name) + b"=" + os.fsencode(value) + b"\0" for name, value in environ.items())
-
-
-def environ_of(packed: bytes) -> dict[str, str]:
-    """The environment again, as os.environ would have it."""
-    pairs = (entry.partition(b"=") for entry in packed.split(b"\0") if b"=" in entry)
-    return {os.fsdecode(name): os.fsdecode(value) for name, _, value in pairs}
