@@ -19,7 +19,7 @@ The rooms, and who may enter them (tests/test_layout.py keeps it so):
     daemon/     builds the rooms, connects them, owns start and stop
     proxy/      Host header to upstream: door, connection, http1, headers, routes, upstream, pages, access log
     tls/        HTTPS: certificates, and who trusts them
-    supervisor/ the processes we start: in the foreground for `locald run`, and their end
+    supervisor/ the processes we start: services for `locald up`, one in the foreground for `locald run`, and their end
     doctor/     what is wrong on this machine, seen from all the rooms
     project/    locald.toml, or what is there instead: what a project runs
     setup/      what runs as root, once, by `sudo locald-setup`; nothing else does

@@ -1,0 +1,155 @@
+"""A supervisor with real services: a place to put them, what they say, and a way to wait for what becomes of them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import psutil
+import uvloop
+
+from locald.supervisor.spec import MARKER, Seen, Spec, Start
+from locald.supervisor.supervisor import Supervisor
+
+PATIENCE_S = 30.0  # for what takes a moment, on a busy machine
+ENVIRON = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
+
+
+class Lines:
+    """A sink of pipes that keeps the lines in memory."""
+
+    def __init__(self) -> None:
+        self.on_line: Callable[[str], None] | None = None
+        self.lines: list[str] = []
+        self.marks: list[str] = []
+        self._slaves: list[int] = []
+        self._readers: dict[int, bytes] = {}
+
+    def stream(self, name: str) -> int:
+        reader, writer = os.pipe()
+        os.set_blocking(reader, False)
+        asyncio.get_running_loop().add_reader(reader, self._read, reader)
+        self._readers[reader] = b""
+        self._slaves.append(writer)
+        return writer
+
+    def started(self) -> None:
+        for fd in self._slaves:
+            os.close(fd)
+        self._slaves.clear()
+
+    def mark(self, text: str) -> None:
+        self.marks.append(text)
+
+    def close(self) -> None:
+        for fd in list(self._readers):
+            self._end(fd)
+
+    def _end(self, fd: int) -> None:
+        asyncio.get_running_loop().remove_reader(fd)
+        os.close(fd)
+        del self._readers[fd]
+
+    def _read(self, fd: int) -> None:
+        data = os.read(fd, 65536)
+        if not data:
+            return self._end(fd)
+        *lines, self._readers[fd] = (self._readers[fd] + data).split(b"\n")
+        for line in lines:
+            self.lines.append(line.decode())
+            if self.on_line:
+                self.on_line(self.lines[-1])
+        return None
+
+
+class Rig:
+    """A supervisor, and all that it told."""
+
+    def __init__(self, folder: Path, house: str = "") -> None:
+        self.folder = folder
+        self.starts: dict[str, Callable[[], Start]] = {}
+        self.told: list[Seen] = []
+        self.sinks: dict[str, Lines] = {}
+        self._changed = asyncio.Event()
+        self.supervisor = Supervisor(lambda service: self.starts[service](), self.sink, self.tell, house)
+
+    def sink(self, service: str) -> Lines:
+        self.sinks[service] = Lines()
+        return self.sinks[service]
+
+    def tell(self, seen: Seen) -> None:
+        self.told.append(seen)
+        self._changed.set()
+
+    def add(self, service: str, *argv: str, port: int | None = None, socket: str = "", **spec: Any) -> None:
+        """A service; its environment has PORT and SOCKET as ours will have."""
+        environ = {**ENVIRON, **({"PORT": str(port)} if port else {}), **({"SOCKET": socket} if socket else {})}
+        self.starts[service] = lambda: Start(argv, str(self.folder), environ, port, socket)
+        self.supervisor.add(Spec(service, **spec))
+
+    def sh(self, service: str, script: str, **spec: Any) -> None:
+        self.add(service, "/bin/sh", "-c", script, **spec)
+
+    def python(self, service: str, code: str, **spec: Any) -> None:
+        self.add(service, sys.executable, "-I", "-S", "-c", code, **spec)
+
+    async def until(self, service: str, *states: str) -> Seen:
+        """The service, once it is in one of these states."""
+        await self.holds(lambda: self.supervisor.look(service).state in states)
+        return self.supervisor.look(service)
+
+    async def holds(self, condition: Callable[[], object]) -> None:
+        """Until it holds; looked at after each change that is told."""
+        async with asyncio.timeout(PATIENCE_S):
+            while not condition():
+                self._changed.clear()
+                await self._changed.wait()
+
+    async def says(self, service: str, line: str) -> None:
+        """Until the service has said this line."""
+        async with asyncio.timeout(PATIENCE_S):
+            while line not in self.sinks[service].lines:
+                await asyncio.sleep(0.005)
+
+    def history(self, service: str) -> list[str]:
+        """The states it was in."""
+        states = [seen.state for seen in self.told if seen.id == service]
+        return [state for i, state in enumerate(states) if i == 0 or states[i - 1] != state]
+
+
+def ours(token: str) -> list[psutil.Process]:
+    """Processes with this supervisor's marker, and zombies that are our children."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(MARKER, "").startswith(token + ":"):
+                found.append(process)
+        except psutil.Error:
+            pass
+    return found
+
+
+def zombies() -> list[psutil.Process]:
+    return [each for each in psutil.Process().children() if each.status() == psutil.STATUS_ZOMBIE]
+
+
+def run(
+    folder: Path, test: Callable[[Rig], Coroutine[Any, Any, None]], loop: Callable[[], Any] = uvloop.new_event_loop
+) -> None:
+    """Run a test with a rig of its own; afterwards nothing is left of any service."""
+
+    async def main() -> None:
+        rig = Rig(folder)
+        try:
+            await test(rig)
+        finally:
+            await asyncio.wait_for(rig.supervisor.close(kill=True), PATIENCE_S)
+        assert ours(rig.supervisor.token) == []
+        assert zombies() == []
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(main())
