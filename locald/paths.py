@@ -51,6 +51,11 @@ class Paths:
         return self.logs / "daemon.log"
 
     @property
+    def journal(self) -> PurePosixPath:
+        """What services print, a folder for each."""
+        return self.logs / "journal"
+
+    @property
     def aliases(self) -> PurePosixPath:
         return self.state / "aliases.json"
 
