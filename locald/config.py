@@ -55,6 +55,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     linger_bytes: Bytes = None
     half_closed_s: Seconds = None
     dial_s: Seconds = None
+    held_s: Seconds = None
+    held_page_s: Seconds = None
     pool_idle_s: Seconds = None
     pool_max: Count = None
     upstream_max: Count = None

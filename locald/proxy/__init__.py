@@ -15,7 +15,7 @@ http1         bytes <-> events, a thin skin over csrc/http1.c  [pure]
 http2         frames <-> events, a thin skin over libnghttp2      [pure]
 headers       which fields go on, and which are ours           [pure]
 routes        host and path -> route                           [pure]
-gate          whether a service takes requests yet            [pure]
+gate          whether a service takes requests yet             [pure]
 targets       where a route leads, and how people write that   [pure]
 pool          dial, keep, a fair line for each route
 upstream      what an exchange and who answers it say to each other
@@ -23,5 +23,8 @@ upstream_http1  a connection to an app that speaks HTTP/1
 upstream_http2  one to an app that speaks HTTP/2 in cleartext
 access        the access log: what became of the last requests
 pages         what we answer ourselves                         [pure]
+boot          what we answer while a service is not ready      [pure]
+look          the style and the script of those pages          [pure]
+ansi          lines of logs as text with colours               [pure]
 limits        every limit, and whose it follows                [pure]
 """

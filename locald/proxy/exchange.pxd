@@ -16,6 +16,8 @@ cdef class Origin:
     # Where the last request went, which is nearly always where the next one goes.
     cdef object route
     cdef Line line
+    cdef bint waits  # the request that has begun last, for its gate
+    cdef object _gate
     cdef bytes _host
     cdef long long _changes
     cdef int _loops_max
@@ -26,6 +28,7 @@ cdef class Origin:
     cdef object objection(self, Request request)
     cdef answered(self, Record record, object page, Py_ssize_t size)
     cdef _find(self, Request request)
+    cdef object _at_the_gate(self, Request request)
 
 
 cdef class Asker(Protocol):
@@ -58,11 +61,17 @@ cdef class Exchange(Borrower):
     cdef Upstream _refused  # which said so, and knows what it was told
     cdef bint _heard  # something of an answer, be it an interim one
     cdef bint _gone  # so is the client
+    cdef object _gate  # where it waits
+    cdef bint _counted  # among those that are under way
     cdef bint _holds  # a place among those that the route may have at work
     cdef bint _asker_ended, _upstream_ended  # of a tunnel: has sent its last
     cdef object _dialling
 
     cdef start(self, Asker asker, Request request, object route, Line line, Record record)
+    cdef _wait(self)
+    cpdef admit(self)
+    cpdef turn_away(self)
+    cdef _over(self)
     cpdef admitted(self)
     cdef request_data(self, bytes data)
     cdef request_end(self, End end)

@@ -8,7 +8,7 @@ bodies.
 
 from functools import partial
 
-from locald.proxy import headers, pages
+from locald.proxy import boot, headers, pages
 from locald.proxy.pool import DialError
 from locald.proxy.routes import rewritten
 
@@ -58,7 +58,10 @@ cdef class Origin:
         return record
 
     cdef object objection(self, Request request):
-        """The page that says why the request that has begun last goes no further; None, and it is to be exchanged."""
+        """The page that says why the request that has begun last goes no further; None, and it is to be exchanged.
+
+        An open gate costs the look at it, and no gate not even that.
+        """
         if request.method == b"CONNECT" or request.method == b"TRACE":
             return pages.not_allowed()
         if self.route is None:
@@ -70,8 +73,18 @@ cdef class Origin:
         # No browser follows where a WebSocket's handshake is sent elsewhere (the WebSockets Standard); "*" has no path.
         if self._moved and request.target.startswith(b"/") and not is_websocket(request):
             return pages.moved(request.host, request.target, self.proxy.https_port)
+        if self._gate is not None and not self._gate.open:
+            page = self._at_the_gate(request)
+            if page is not None:
+                return page
         self.line.requests += 1
         return None
+
+    cdef object _at_the_gate(self, Request request):
+        """The answer there; None, and it waits."""
+        page = boot.answer(self._gate, self.route, request, self.hop.secure)
+        self.waits = page is None
+        return page
 
     cdef answered(self, Record record, object page, Py_ssize_t size):
         """A page is the answer; ``size``: of its body.  Logs the request."""
@@ -79,7 +92,11 @@ cdef class Origin:
         record.first = now()
         record.began = record.began or record.first
         record.note = page.note or page.title
-        self.log.add(record, record.first)
+        record.target = page.shown or record.target
+        if page.unlogged:
+            record.ended = record.first
+        else:
+            self.log.add(record, record.first)
 
     cdef _find(self, Request request):
         """Looked up again only where it could be another route than that of the last request."""
@@ -87,6 +104,7 @@ cdef class Origin:
             return
         self.route = self.routes.find(request.host, request.target)
         self.line = self.pool.line(self.route) if self.route is not None else None
+        self._gate = self.route.gate if self.route is not None else None
         self._moved = not self.hop.secure and self.route is not None and self.proxy.moves(self.route, request.host)
         self._host = request.host if self.routes.has_whole(request.host) else None
         self._changes = self.routes.changes
@@ -160,15 +178,49 @@ cdef class Exchange(Borrower):
     # Towards the upstream.
 
     cdef start(self, Asker asker, Request request, object route, Line line, Record record):
-        """Begin, or wait in line while the route has as many at work as it may have."""
+        """Begin, or wait: at the gate, or in line while the route has as many at work as it may have."""
         self.asker, self.origin = asker, asker.origin
         self.request = request
         self.record = record
         self.route, self.line = route, line
         self.request_done = not request.has_body
         self._upgrade = is_websocket(request)
-        if self.origin.pool.enter(line, self):
+        self._counted = True
+        line.under_way += 1
+        if self.origin.waits:
+            self._wait()
+        elif self.origin.pool.enter(line, self):
             self.admitted()
+
+    cdef _wait(self):
+        """Stay at the gate, whose service will be ready sooner or later.  Of the body nothing is wanted meanwhile."""
+        self.origin.waits = False
+        self._gate = self.route.gate
+        self.origin.proxy.gates.add(self._gate)
+        self._gate.join(self, now() + boot.patience(self.request, self.origin.limits))
+
+    cpdef admit(self):
+        """The gate is open.  Not from here: all who waited would dial within a call of the daemon's."""
+        self._gate = None
+        self.origin.loop.call_soon(self._enter)
+
+    def _enter(self):
+        if not self._gone and self.origin.pool.enter(self.line, self):
+            self.admitted()
+
+    cpdef turn_away(self):
+        """The gate stays shut for this one."""
+        gate, self._gate = self._gate, None
+        self._over()
+        waited = now() - self.record.began if gate.holds else 0.0
+        self.asker.response_page(boot.shut(gate, self.route, self.request, waited))
+
+    cdef _over(self):
+        """It is no longer under way; called at each end that there is."""
+        if self._counted:
+            self._counted = False
+            self.line.under_way -= 1
+            self.line.quiet_since = now()
 
     cpdef admitted(self):
         """There is a place: take a connection that is idle, or dial."""
@@ -269,6 +321,7 @@ cdef class Exchange(Borrower):
         if upstream is not None:
             upstream.give_back(self.request_done, not self.origin.pool.draining, time)
         self._release()
+        self._over()
         self.origin.log.add(self.record, time)
         self.asker.response_end(headers.trailers(trailers) if trailers else trailers)
 
@@ -303,9 +356,11 @@ cdef class Exchange(Borrower):
 
     cdef _fail(self, list failures, bint timed_out):
         self._release()
+        self._over()
         self.wants_body = False
         ago = now() - self.line.answered if self.line.answered else None
-        self.asker.response_page(pages.bad_gateway(self.route, failures, timed_out, ago))
+        notes, log = boot.last_words(self.route.gate, self.request)
+        self.asker.response_page(pages.bad_gateway(self.route, failures, timed_out, ago, notes, log))
 
     cdef set_blocked(self, bint blocked):
         """The client does not take more of the response, or does again."""
@@ -329,8 +384,11 @@ cdef class Exchange(Borrower):
         if self._dialling is not None:
             self._dialling.cancel()
         self._gone = True
+        self._over()
         if self._holds:
             self._release()
+        elif self._gate is not None:
+            self._gate.leave(self)
         else:
             self.origin.pool.give_up(self.line, self)
         self.upstream = None

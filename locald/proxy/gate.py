@@ -5,8 +5,8 @@ the proxy asks it: an open one costs a request one look.  At one that is shut a 
 
 * It waits where the service was fine before and comes back by itself: it sleeps and is woken by the request, or it is
   being restarted.  So a restart and a cold start on demand lose nothing, and no program has to know of them.
-* It is answered with 503 where that is not so: at the first start, after a crash, or when it was stopped.  What is wrong
-  there may take long, and whoever asks should see it.
+* It is answered with 503 where that is not so: at the first start, after a crash, or when it was stopped.  That may
+  take long, and whoever asks should see why.
 """
 
 from __future__ import annotations
@@ -55,15 +55,15 @@ class Told:
 class Gate:
     """That of one service; it is shut, and "starting", until it is told otherwise.
 
-    ``tail(after)``: the lines of the service's log behind the one with that number (0: the last ones that there are), the
-    oldest first, and the number of the last; lines are text or bytes, may hold anything, and end without a newline.
-    ``wake()``: a request has come for a sleeping one; ``restart()``: somebody has pressed the button.  Neither may block,
-    both may be called from within set(), and what they lead to is told by set() later.
+    ``tail(after)``: the number of the last line of the service's log, and the lines behind the one with the number
+    ``after`` (0: the last ones that there are), the oldest first.  Lines are text or bytes, may hold anything, and end
+    without a newline.  ``wake()``: a request has come for a sleeping one; it may be called from within set().
+    ``restart()``: somebody has pressed the button.  Neither may block; what they lead to is told by set() later.
 
     ``token``: shows that who presses the button has seen the page.
     """
 
-    __slots__ = ("_restart", "_tail", "_waiting", "_wake", "_woken", "holds", "name", "open", "told", "token")
+    __slots__ = ("_restart", "_tail", "_waiting", "_wake", "_woken", "holds", "name", "open", "token", "told")
 
     def __init__(
         self,

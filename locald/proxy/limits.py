@@ -22,6 +22,8 @@ class Limits:
     linger_bytes: int = 1 << 20  # that are read and thrown away meanwhile
     half_closed_s: float = 10.0  # of silence towards a client that has sent its end: nginx lets it go at once
     dial_s: float = 5.0  # to connect to one address; loopback answers in microseconds or never
+    held_s: float = 60.0  # that a request waits for a service that starts: as long as `ready` does, by its timeout
+    held_page_s: float = 3.0  # the same of a browser that goes to a page: then people want to see what is going on
     pool_idle_s: float = 4.0  # an upstream connection kept for reuse: under the 5 of Node and uvicorn
     pool_max: int = 128  # idle connections kept for one upstream: as many as may be at work for one route
     upstream_max: int = 128  # connections at work for one route, tunnels apart; who comes then waits in line

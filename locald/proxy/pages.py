@@ -13,13 +13,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from itertools import islice
+from typing import Any
 
+from locald.proxy.ansi import Line
 from locald.proxy.http1 import Request, serialize
+from locald.proxy.look import LIVE_POLICY, POLICY, SCRIPT, STYLE
 from locald.proxy.routes import Route, Routes, bare
 
 __all__ = [
+    "Live",
     "Page",
     "bad_gateway",
+    "form_of",
     "last_hop",
     "loop",
     "moved",
@@ -51,8 +56,28 @@ class App:
 
 
 @dataclass(frozen=True, slots=True)
+class Live:
+    """What a page for browsers needs to follow a service: the path of its log, the type of that, and the number of the
+    last line there is; where its ``button``, "" for none, is posted to; whether something is going on; and whether the
+    request may be said again without asking."""
+
+    log: str
+    log_type: str
+    after: int
+    restart: str
+    button: str
+    busy: bool
+    safe: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
-    """One answer: what happened, the facts, and what to do next."""
+    """One answer: what happened, the facts, and what to do next.
+
+    ``state``, ``code`` (of its exit) and ``log`` are of the service that does not answer; ``body`` is the answer in the
+    one form that it has, by its type; ``shown``: the target in the log of requests, which has nothing of one that is
+    ``unlogged``.
+    """
 
     status: int
     title: str
@@ -61,6 +86,13 @@ class Page:
     apps: tuple[App, ...] = ()
     fields: tuple[tuple[bytes, bytes], ...] = field(default=())
     note: str = ""  # what the log says of it, if that is not the title
+    state: str = ""
+    code: int | None = None
+    log: tuple[Line, ...] = ()
+    live: Live | None = None
+    body: tuple[bytes, bytes] | None = None
+    shown: bytes = b""
+    unlogged: bool = False
 
 
 def not_found(host: bytes, routes: Routes, url: Callable[[Route], str]) -> Page:
@@ -79,13 +111,21 @@ def _listed(route: Route, url: str) -> App:
     return App(route.shown, url, f"*.{route.name}.localhost" if route.wildcard else "")
 
 
-def bad_gateway(route: Route, failures: Sequence[str], timed_out: bool, answered_ago: float | None) -> Page:
+def bad_gateway(
+    route: Route,
+    failures: Sequence[str],
+    timed_out: bool,
+    answered_ago: float | None,
+    notes: Sequence[str] = (),
+    log: tuple[Line, ...] = (),
+) -> Page:
     """502, or 504: the app is registered and does not answer as it should.  ``answered_ago``: seconds, None if it never
-    did."""
+    did; ``notes``: what else is known of it."""
     what = f"{route.shown} does not answer in time" if timed_out else f"{route.shown} does not answer"
     detail = (f"The app: {route.detail}",) if route.detail else ()
     last = "It has not answered yet." if answered_ago is None else f"It last answered {_span(answered_ago)} ago."
-    return Page(504 if timed_out else 502, what, (*detail, *failures, last), route.hint, note="; ".join(failures))
+    facts = (*detail, *failures, *notes, last)
+    return Page(504 if timed_out else 502, what, facts, route.hint, note="; ".join(failures), log=log)
 
 
 def _span(seconds: float) -> str:
@@ -156,17 +196,17 @@ def not_allowed() -> Page:
 
 def parts(page: Page, request: Request | None) -> tuple[list[tuple[bytes, bytes]], bytes]:
     """The response's fields, and its body, in the form that the request prefers."""
-    kind, write = FORMS[_best(request)]
-    data = write(page).encode()
+    if page.body is None:
+        kind, write = FORMS[form_of(request)]
+        data = write(page).encode()
+    else:
+        kind, data = page.body
     fields = [
         (b"Content-Type", kind),
         (b"Content-Length", b"%d" % len(data)),
         (b"Cache-Control", b"no-store"),
         (b"X-Content-Type-Options", b"nosniff"),
-        (
-            b"Content-Security-Policy",
-            b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
-        ),
+        (b"Content-Security-Policy", POLICY if page.live is None else LIVE_POLICY),
         *page.fields,
     ]
     return fields, b"" if request is not None and request.method == b"HEAD" else data
@@ -182,7 +222,7 @@ def render(page: Page, request: Request | None, close: bool) -> bytes:
     return serialize(b"HTTP/1.1 %d %b" % (page.status, HTTPStatus(page.status).phrase.encode()), fields) + data
 
 
-def _best(request: Request | None) -> str:
+def form_of(request: Request | None) -> str:
     """The form that Accept gives the highest quality; of equals the one for people first (RFC 9110 section 12.5.1)."""
     liked = {"html": 0.0, "json": 0.0, "text": 0.0}
     accept = b",".join(value for name, value in (request.fields if request else ()) if name.lower() == b"accept")
@@ -200,43 +240,76 @@ def _text(page: Page) -> str:
     if page.apps:
         width = max(len(app.name) for app in page.apps)
         lines += ["", "Apps there are:", *(f"  {app.name.ljust(width)}  {app.url}{app.also}" for app in page.apps)]
+    if page.log:
+        lines += ["", "The end of its log:", *(f"  | {_words(line)}" for line in page.log)]
     if page.hint:
         lines += ["", f"hint: {page.hint}"]
     return "\n".join(lines) + "\n"
 
 
 def _json(page: Page) -> str:
-    found = {"status": page.status, "error": page.title, "facts": list(page.facts), "hint": page.hint}
+    found: dict[str, Any] = {
+        "status": page.status, "error": page.title, "facts": list(page.facts), "hint": page.hint,
+    }  # fmt: skip
+    if page.state:
+        found |= {"state": page.state, "code": page.code}
+    if page.state or page.log:
+        found["log"] = [_words(line) for line in page.log]
     if page.status == HTTPStatus.NOT_FOUND:
         found["apps"] = [{"name": app.name, "url": app.url, "wildcard": app.wildcard} for app in page.apps]
     return json.dumps(found) + "\n"
 
 
-STYLE = """
-:root { color-scheme: light dark; font: 16px/1.6 system-ui, sans-serif }
-body { max-width: 42rem; margin: 12vh auto; padding: 0 1.5rem }
-h1 { font-size: 1.5rem; line-height: 1.3; margin: 0 0 1rem }
-small { color: GrayText; letter-spacing: .08em }
-li { margin: .2rem 0 }
-"""
+def _words(line: Line) -> str:
+    return "".join(text for _, text in line)
 
 
 def _html(page: Page) -> str:
     escape = html.escape
-    parts = [f"<small>{page.status} · locald</small><h1>{escape(page.title)}</h1>"]
-    parts += [f"<p>{escape(fact)}</p>" for fact in page.facts]
+    parts = [
+        f"<small>{page.status} · locald</small>",
+        f'<div role="status"><h1>{escape(page.title)}</h1><div id="facts">',
+        *(f"<p>{escape(fact)}</p>" for fact in page.facts),
+        "</div></div>",
+    ]
     if page.apps:
         items = "".join(
             f'<li><a href="{escape(app.url)}">{escape(app.url)}</a>{escape(app.also)}</li>' for app in page.apps
         )
         parts.append(f"<p>Apps there are:</p><ul>{items}</ul>")
-    if page.hint:
-        parts.append(f"<p><b>Next:</b> {escape(page.hint)}</p>")
+    if page.log or page.live:
+        lines = "".join(f"<div>{''.join(map(_coloured, line))}</div>" for line in page.log)
+        parts.append(f'<div id="log" role="log" aria-live="off" aria-label="Log" tabindex="0">{lines}</div>')
+    data = ""
+    if page.live:
+        live = page.live
+        parts.append(
+            f'<form method="post" action="{escape(live.restart)}"{_hidden(live.button)}>'
+            f"<button>{escape(live.button)}</button></form>"
+        )
+        data = f' data-log="{escape(live.log)}" data-kind="{escape(live.log_type)}" data-after="{live.after}"'
+        data += f' data-safe="{"yes" if live.safe else "no"}"'
+    if page.hint or page.live:
+        parts.append(f'<p id="hint"{_hidden(page.hint)}><b>Next:</b><span> {escape(page.hint)}</span></p>')
+    if page.live:
+        parts.append(f"<script>{SCRIPT}</script>")
     head = (
         f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(page.title)}</title>'
     )
     head += f"<style>{STYLE}</style>"
-    return f'<!doctype html><html lang="en"><head>{head}</head><body>{"".join(parts)}</body></html>\n'
+    kinds = ("wide " if page.log or page.live else "") + ("busy" if page.live and page.live.busy else "")
+    shape = f' class="{kinds.strip()}"' if kinds else ""
+    body = f"<body{shape}{data}>{''.join(parts)}</body>"
+    return f'<!doctype html><html lang="en"><head>{head}</head>{body}</html>\n'
+
+
+def _hidden(text: str) -> str:
+    return "" if text else " hidden"
+
+
+def _coloured(part: tuple[str, str]) -> str:
+    kind, text = part
+    return f'<span class="{kind}">{html.escape(text)}</span>' if kind else html.escape(text)
 
 
 JSON = re.compile(rb"application/(?:[a-z0-9.+-]+\+)?json")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import select
 import socket
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from locald.proxy.access import Log
 from locald.proxy.connection import Client
 from locald.proxy.door import Door, Handshakes
 from locald.proxy.features import H2Client
+from locald.proxy.gate import Gate
 from locald.proxy.limits import Limits
 from locald.proxy.pool import Pool
 from locald.proxy.routes import Route, Routes, bare
@@ -47,6 +49,7 @@ class Proxy:
         self.pool = Pool(self.limits, self.poller)
         self.log = Log(self.limits.log_max)
         self.clients: set[Visitor] = set()
+        self.gates: set[Gate] = set()  # where requests wait
         self.loop = asyncio.get_running_loop()
         self._logger = logger or logging.getLogger(__name__)
         self.now = self.pool.now
@@ -90,10 +93,20 @@ class Proxy:
             scheme, port = "http", "" if self.port == 80 else f":{self.port}"
         return f"{scheme}://{host}{port}{route.path.decode() or '/'}"
 
+    def quiet(self, route: Route) -> float:
+        """For how many seconds nothing has been under way there: since the last request ended, or since the route was
+        first looked at; 0 while there is one, at work or waiting, be it a tunnel or a stream that is silent.
+
+        To let a service sleep, ask when its time could be up, and again after what is then left of it.
+        """
+        line = self.pool.line(route)
+        return 0.0 if line.under_way else self.now() - line.quiet_since
+
     async def close(self, grace: float = 5.0) -> None:
         """Stop accepting, let open requests finish for ``grace`` seconds, then cut what is left."""
         self.door.close()
         self.pool.draining = True
+        self._look_at_gates(math.inf)
         for client in list(self.clients):
             client.drain()
         if not await self._wait_until_empty(grace):
@@ -130,11 +143,19 @@ class Proxy:
         """One timer for all: a timer for each request would cost more than the request."""
         now = self.now()
         self._expire([client for client in self.clients if 0 < client.deadline <= now], now)
+        self._look_at_gates(now)
         self._cut_the_vanished()
         self.log.look_at_the_wall()
         self.pool.sweep()
         self.door.tick()
         self._timer = self.loop.call_later(self.limits.sweep_s, self._sweep)
+
+    def _look_at_gates(self, now: float) -> None:
+        """Answer those who have waited there long enough."""
+        for gate in [*self.gates]:
+            gate.expire(now)
+            if not gate.waiting:
+                self.gates.discard(gate)
 
     def _expire(self, late: list[Visitor], now: float) -> None:
         """End them, a few in each turn of the loop: ten thousand at once would keep everyone else waiting."""

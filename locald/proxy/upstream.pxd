@@ -20,9 +20,9 @@ cdef class Borrower:
 
 cdef class Line:
     cdef readonly str name
-    cdef readonly Py_ssize_t at_work
+    cdef readonly Py_ssize_t at_work, under_way
     cdef readonly long long requests
-    cdef readonly double answered
+    cdef readonly double answered, quiet_since
     cdef object worked, waiting
     cdef list idle, shared
     cdef object dialling

@@ -2,6 +2,7 @@
 
 from collections import deque
 
+from locald.proxy.clock cimport now
 from locald.proxy.headers cimport Hop
 from locald.proxy.http1 cimport Request, Response
 from locald.proxy.stream cimport Protocol
@@ -41,10 +42,11 @@ cdef class Line:
     """What is known of one route, whose ``name`` is for people, while it is there.
 
     ``at_work``: how many requests are; ``requests``: how many there were; ``answered``: when its upstream last did, by
-    the clock of clock.pxd, 0 for never; ``worked``: the target where that was; ``idle``: connections to be used again,
-    the last one first, at most ``idle_max`` of them and each for ``idle_s``; ``waiting``: requests for which there is
-    no place yet.  Where the upstream speaks HTTP/2 there are connections to be ``shared`` instead, and a task that is
-    ``dialling`` one more.
+    the clock of clock.pxd, 0 for never; ``under_way``: those at work, those that wait, and tunnels; ``quiet_since``:
+    when the last of these ended, or when the route was first looked at; ``worked``: the target that answered; ``idle``:
+    connections to be used again, the last one first, at most ``idle_max`` of them and each for ``idle_s``;
+    ``waiting``: requests for which there is no place yet.  Where the upstream speaks HTTP/2 there are connections to be
+    ``shared`` instead, and a task that is ``dialling`` one more.
     """
 
     def __init__(self, name, limits, shares):
@@ -53,6 +55,7 @@ cdef class Line:
         self.idle_max, self.idle_s = limits.pool_max, limits.pool_idle_s
         self.idle = []
         self.waiting = deque()
+        self.quiet_since = now()
 
 
 cdef class Upstream(Protocol):

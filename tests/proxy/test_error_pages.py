@@ -6,11 +6,11 @@ import json
 import re
 import socket
 from collections.abc import Iterator
-from html.parser import HTMLParser
 from typing import Any
 
 import pytest
 from rig import App
+from tags import Tags
 from talking import END, GET, OK, body_of, head_then, read_head, read_until
 
 from locald.proxy.http1 import Reader, Response
@@ -21,29 +21,9 @@ FORMS = {
     b"application/json": b"application/json",
     b"*/*": b"text/plain; charset=utf-8",
 }
-TAGS = {"html", "head", "meta", "title", "style", "body", "small", "h1", "p", "ul", "li", "a", "b"}
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>&amp;</title></style>"
 LOOP = b"Via: " + b", ".join([b"1.1 locald"] * 5) + b"\r\n"
 BROWSER = b"text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
-
-
-class Tags(HTMLParser):
-    """The tags of a page, and the text between them; whoever could add a tag of their own is found out."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.text = ""
-        self.feed(page)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        assert tag in TAGS, tag
-        for name, value in attrs:
-            assert name in {"lang", "charset", "name", "content", "href"}, name
-            assert name != "href" or (value or "").startswith("http://"), value
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
 
 
 @pytest.fixture
