@@ -1,6 +1,8 @@
 """The commands.  Each file is one verb; nothing else writes to the terminal.
 
 run      run a command behind a name
+init     write a locald.toml from what is in the folder
+config   what the project runs, and whether its files are right
 status   what is running, and where
 requests what was asked, and what became of it
 alias    a name for a server that is already running
@@ -35,6 +37,8 @@ class LazyGroup(click.Group):
 
     VERBS: ClassVar = {
         "run": "Run a command behind a name.",
+        "init": "Write a locald.toml for this folder.",
+        "config": "Show what this project runs, and check its files.",
         "status": "Show what is running, and where.",
         "requests": "Show what was asked, and what became of it.",
         "alias": "Name a server that is already running.",

@@ -4,7 +4,9 @@ find        the project of a folder: the one way in
 model       the tables of locald.toml as structs, and Project
 read        the text of locald.toml -> these structs, or what is wrong with it
 lines       on which line each key stands
-guess       without locald.toml: package.json, manage.py, pyproject.toml
+guess       what is used where there is no locald.toml
+package     package.json
+python      manage.py, and the Python frameworks of a folder
 procfile    Procfile
 worktree    the git worktree a folder is in, and its branch
 hosts       which name each service has in its URL
@@ -13,6 +15,11 @@ changes     what another version of a project changes
 prepare     a service at its start, with its .env files read: the way in to launch
 launch      a service -> command, folder and environment
 substitute  $PORT and ${services.NAME.url}
+tools       dev servers that ignore PORT, and what makes them listen there
+words       which program a command starts in the end
+schema      the JSON Schema of locald.toml
+write       a project -> the text of a locald.toml
+create      locald init
 dotenv      .env files
 files       reading what is anybody's
 """

@@ -17,11 +17,12 @@ from locald.names import derive
 from locald.project import hosts, read, worktree
 from locald.project.files import read_text
 from locald.project.guess import guess
-from locald.project.model import Header, Project
+from locald.project.model import Header, Project, Service
 
-__all__ = ["NAME", "find_file", "load"]
+__all__ = ["NAME", "WITHOUT", "find_file", "guessed", "load", "project_of"]
 
 NAME = "locald.toml"
+WITHOUT = f"no {NAME}: "
 
 
 def load(start: Path, environ: Mapping[str, str]) -> Project:
@@ -31,16 +32,27 @@ def load(start: Path, environ: Mapping[str, str]) -> Project:
     file = find_file(folder, tree)
     if file is not None:
         reader = read.Reader(read_text(file), str(file))
-        project = _project(reader.file.project, file, file.parent, tree)
+        project = _project(reader.file.project, file, tree)
         project = msgspec.structs.replace(project, services=reader.file.services)
         read.check(project, reader)
         return project
+    found = guessed(folder)
+    return msgspec.structs.replace(found, said=WITHOUT + found.said)
+
+
+def guessed(folder: Path) -> Project:
+    """The project that other files of the folder say; ``said`` names them.  Raises LocaldError where there is none."""
     found = guess(folder)
     if found is None:
-        raise LocaldError(f"there is no {NAME} in {folder}, nor anything else that says what to run", "locald init")
-    name, sentence, services = found
-    project = _project(Header(), folder / name, folder, tree)
-    project = msgspec.structs.replace(project, services=services, said=f"no {NAME}: {sentence}")
+        why = f"there is no {NAME} in {folder}, nor a Procfile, a package.json with a script dev, or another known sign"
+        raise LocaldError(f"{why} of what to run", "locald init -- CMD, with the command that starts it")
+    return project_of(folder, folder / found.source, found.services, found.said)
+
+
+def project_of(folder: Path, source: Path, services: dict[str, Service], said: str) -> Project:
+    """A project without a locald.toml.  Raises LocaldError where two services have one name."""
+    project = _project(Header(), source, worktree.look(folder))
+    project = msgspec.structs.replace(project, services=services, said=said)
     read.check(project)
     return project
 
@@ -66,10 +78,12 @@ def _refuse_others(file: Path, above: bool) -> None:
         )
 
 
-def _project(header: Header, source: Path, folder: Path, tree: worktree.Worktree | None) -> Project:
+def _project(header: Header, source: Path, tree: worktree.Worktree | None) -> Project:
+    folder = source.parent
     base = header.name or _derived(folder, tree)
     prefix = worktree.label(tree.branch) if tree and tree.branch else ""
-    return Project(hosts.with_prefix(prefix, base), str(folder), str(source), {}, header.domain, "", prefix, base)
+    name = hosts.with_prefix(prefix, base)
+    return Project(name, str(folder), str(source), {}, header.domain, "", prefix, base)
 
 
 def _derived(folder: Path, tree: worktree.Worktree | None) -> str:

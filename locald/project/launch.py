@@ -4,13 +4,14 @@ The environment, of which the first that names a variable wins:
 
 1. PORT (or ``port_env``) and SOCKET, where the service listens, and LOCALD_URL: these are the daemon's to say
 2. ``env`` of locald.toml
-3. the environment of the caller, so that `LOG=debug locald up` does what it says, as dotenv, Vite and Next have it
-4. .env files
+3. what tools.py sets for a dev server that ignores PORT
+4. the environment of the caller, so that `LOG=debug locald up` does what it says, as dotenv, Vite and Next have it
+5. .env files
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from msgspec import Struct
@@ -18,11 +19,13 @@ from msgspec import Struct
 from locald.project import hosts
 from locald.project.model import Command, Project, Service
 from locald.project.substitute import Place, substitute
+from locald.project.tools import Supply, supply
+from locald.project.words import Scripts
 
-__all__ = ["Launch", "Place", "Scripts", "environment", "launch", "ready_command"]
+__all__ = ["Launch", "Place", "directory", "environment", "launch", "ready_command"]
 
 SHELL = "/bin/sh"
-Scripts = Callable[[str], Mapping[str, str]]  # folder -> the scripts of its package.json
+PORT = "PORT"
 
 
 class Launch(Struct, frozen=True):
@@ -46,10 +49,16 @@ def launch(
     """How the service is started at its place.  ``environ`` is the caller's; ``others`` the places of all services that
     may be referred to.  Raises LocaldError for a reference to what has no such value."""
     service = project.services[name]
+    supplied = Supply(service.command)
+    # Who names another variable has a program that looks there.
+    if own.port is not None and service.port_env == PORT:
+        supplied = supply(service.command, own.port, hosts.full(project, name), scripts, service.env)
+    around = {key: value for key, value in {**dotenv, **environ}.items() if key not in supplied.unset}
     return Launch(
-        _argv(_filled(project, name, own, others, service.command)),
+        _argv(_filled(project, name, own, others, supplied.command)),
         directory(project, service),
-        environment(project, name, own, others, environ, dotenv),
+        environment(project, name, own, others, {**around, **supplied.environ}, {}),
+        supplied.notes,
     )
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from locald.project import dotenv
+from locald.errors import LocaldError
+from locald.project import dotenv, package
 from locald.project.files import read_text
-from locald.project.launch import Launch, environment, launch
+from locald.project.launch import Launch, directory, environment, launch
 from locald.project.model import Project, Service
 from locald.project.substitute import Place
 
-__all__ = ["environ_of", "prepare", "variables"]
+__all__ = ["check", "environ_of", "prepare", "variables"]
 
 DEFAULT = (".env", ".env.development", ".env.local", ".env.development.local")
 
@@ -23,7 +24,8 @@ DEFAULT = (".env", ".env.development", ".env.local", ".env.development.local")
 def prepare(project: Project, name: str, own: Place, others: Mapping[str, Place], environ: Mapping[str, str]) -> Launch:
     """How the service is started at its place; ``environ`` is the caller's.  Raises LocaldError."""
     found = variables(project, project.services[name], environ)
-    return launch(project, name, own, others, environ, found)
+    folder = _directory(project, name)
+    return launch(project, name, own, others, environ, found, package.reader(folder))
 
 
 def environ_of(
@@ -34,11 +36,25 @@ def environ_of(
     return environment(project, name, own, others, environ, found)
 
 
+def check(project: Project, environ: Mapping[str, str]) -> None:
+    """Raise LocaldError for what would keep a service from being started, as far as that is in the project's files."""
+    for name, service in project.services.items():
+        _directory(project, name)
+        variables(project, service, environ)
+
+
+def _directory(project: Project, name: str) -> Path:
+    folder = Path(directory(project, project.services[name]))
+    if not folder.is_dir():
+        raise LocaldError(f"{project.source}: services.{name}.workdir: there is no folder {folder}", "")
+    return folder
+
+
 def variables(project: Project, service: Service, environ: Mapping[str, str]) -> dict[str, str]:
     """Those of the service's .env files, later files first.  Raises LocaldError with the file and the line."""
     found: dict[str, str] = {}
     for name in service.env_file or DEFAULT:
         path = Path(project.folder, name)
         if service.env_file or path.exists():
-            found |= dotenv.parse(read_text(path), str(path), {**found, **environ})
+            found |= dotenv.parse(read_text(path), str(path), environ, found)
     return found

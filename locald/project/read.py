@@ -96,9 +96,11 @@ class Reader:
         tables = found.get("services", {})
         if not isinstance(tables, dict):
             self.refuse(("services",), f"expected a table for each, got {_shown(tables)}", "[services.web]")
+        if not tables:
+            self.refuse(("services",), "there is none, so there is nothing to run", EXAMPLE)
         services = {name: self._service(name, table) for name, table in tables.items()}
         self._check_header(header)
-        self._check_together(services)
+        self._check_together(services, header.domain or hosts.LOCALHOST)
         return File(header, services)
 
     def _service(self, name: str, table: object) -> Service:
@@ -139,9 +141,13 @@ class Reader:
                 why = f"{text!r} is no name in a URL: lower-case letters, digits and hyphens, in parts joined by dots"
                 self.refuse(("project", key), why, f"did you mean {near}?" if near and is_host(near) else "")
 
-    def _check_together(self, services: dict[str, Service]) -> None:
+    def _check_together(self, services: dict[str, Service], domain: str) -> None:
         for name, service in services.items():
             path: Path = ("services", name)
+            elsewhere = service.host.split(".")[-1] == hosts.LOCALHOST and domain != hosts.LOCALHOST
+            if service.host in (hosts.LOCALHOST, domain) or elsewhere:
+                why = f"{service.host!r} is neither a subdomain nor a name below .{domain}"
+                self.refuse((*path, "host"), why, f'for example: "{name}.{domain}"')
             for i, other in enumerate(service.depends_on):
                 if other not in services:
                     hint = toml.near(other, services, "the services are")
