@@ -270,6 +270,20 @@ class Service(Struct, frozen=True, forbid_unknown_fields=True):
     kept: bool
 
 
+class Project(Struct, frozen=True, forbid_unknown_fields=True):
+    """A project that is up.  ``source`` is the file it was read from; ``url``: of the service that is at its name, "" for
+    none; ``known``: the names of all services that it could have; ``services``: those that are up, in the order of their
+    start; ``kept``: some of them outlive the command that started them."""
+
+    name: str
+    folder: str
+    source: str
+    url: str
+    known: list[str]
+    kept: bool
+    services: list[Service]
+
+
 class Rising(Struct, tag="rising", frozen=True, forbid_unknown_fields=True):
     """The services that were asked for, in the order of their start.  ``said``: where they are from, if that is no
     locald.toml; ``notes``: what else there is to know."""
@@ -323,7 +337,7 @@ class Report(Struct, tag="report", frozen=True, forbid_unknown_fields=True):
     connections: int
     notes: list[str]
     apps: list[App]
-    services: list[Service] = []
+    projects: list[Project]
 
 
 class Stopping(Struct, tag="stopping", frozen=True, forbid_unknown_fields=True):

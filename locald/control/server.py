@@ -124,5 +124,11 @@ class ControlServer:
                 session.send(Failure(f"a message of more than {MAX_LINE} bytes", "", 1))
                 return
             if reply is not None:
-                session.send(reply)
+                self._answer(session, reply)
             await writer.drain()
+
+    def _answer(self, session: Session, reply: Reply) -> None:
+        try:
+            session.send(reply)
+        except LocaldError as error:  # too long
+            session.send(Failure(error.message, error.hint, error.exit_code))
