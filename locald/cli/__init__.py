@@ -5,6 +5,7 @@ init     write a locald.toml from what is in the folder
 config   what the project runs, and whether its files are right
 status   what is running, and where
 requests what was asked, and what became of it
+logs     what services have printed
 alias    a name for a server that is already running
 daemon   start, stop, restart, status, logs
 hosts    whether this system finds the names
@@ -13,6 +14,7 @@ trust    the user's browsers, and who else trusts our certificate authority
 admin    setup: the same as locald-setup
 options  which hosts and paths a name is for
 output   errors, hints and tables as people read them
+loglines lines of services as people and programs read them
 places   the paths of this user, from the environment of this process
 """
 
@@ -41,6 +43,7 @@ class LazyGroup(click.Group):
         "config": "Show what this project runs, and check its files.",
         "status": "Show what is running, and where.",
         "requests": "Show what was asked, and what became of it.",
+        "logs": "Show what services have printed.",
         "alias": "Name a server that is already running.",
         "daemon": "Start, stop and look at the daemon.",
         "hosts": "Show whether this system finds the names, and mend it.",

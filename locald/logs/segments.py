@@ -85,7 +85,8 @@ class Segments:
         if len(data) > room:
             cut = data.rfind(b"\n", 0, max(0, room)) + 1
             if not cut and size:
-                self._rotate()
+                self.close()
+                self._open(self._number + 1)
                 return 0
             data = data[: cut or data.index(b"\n") + 1]  # one line that is longer than a segment has one for itself
         written = os.write(self._fd, data)
@@ -103,15 +104,9 @@ class Segments:
             if seen.st_nlink and time.time() < self._until:
                 return seen.st_size
             self.close()
-            if seen.st_nlink and seen.st_size:
-                self._open(self._number + 1)
-                return 0
+            return self._open(self._number + 1)  # whoever follows looks for higher numbers
         there = numbers(self._folder)
-        return self._open(there[-1] if there else 1)
-
-    def _rotate(self) -> None:
-        self.close()
-        self._open(self._number + 1)
+        return self._open(max(1, self._number, *there))
 
     def _open(self, number: int) -> int:
         folder = self._root

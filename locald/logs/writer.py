@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from locald.errors import LocaldError
 from locald.logs.lines import MARK, Splitter, block, records, stamp
 from locald.logs.plain import plain
 from locald.logs.ring import LINES, Ring
@@ -32,13 +31,13 @@ class Writer:
     def __init__(self, service: str, segments: Segments, turns: Turns, last: int = 0) -> None:
         self.service = service
         self.began = last  # the number of the last line before the present run of the service
+        self.on_line: Callable[[str], None] | None = None  # gets each line, without escape sequences
         self._segments = segments
         self._turns = turns
         self._ring = Ring(last)
         self._sources: list[Source] = []
         self._theirs: list[int] = []  # the service's ends, until it has them
         self._pending: list[bytes] = []  # what came in this turn
-        self._listeners: dict[object, Callable[[str], None]] = {}
         self._lost = 0  # lines that could not be written since the last one that was
         self._why = ""
         self._again = 0.0
@@ -48,14 +47,10 @@ class Writer:
 
     def stream(self, name: str) -> int:
         """A descriptor for the service's output ``name``, "out" or "err": a PTY's, or a pipe's where there are no more
-        of those.  It stays ours to close: started() does.  Raises LocaldError if there is no descriptor left."""
+        of those.  It stays ours to close: started() does.  Raises OSError if there is no descriptor left."""
         if not self._theirs:
             self.began = self.last
-        try:
-            ours, theirs = self._open(name)
-        except OSError as error:
-            what = f"{self.service}: there is no place for its output: {error.strerror}"
-            raise LocaldError(what, "ulimit -n") from None
+        ours, theirs = self._open(name)
         self._theirs.append(theirs)
         self._sources.append(Source(name, ours, self._turns, self._take, self._sources.remove))
         return theirs
@@ -82,12 +77,6 @@ class Writer:
             source.end_line()
         self._take(MARK, CONTROL.sub(b" ", text.encode("utf-8", "surrogateescape")) + b"\n")
         self._flush()
-
-    def on_line(self, call: Callable[[str], None]) -> Callable[[], None]:
-        """Have each line of the service, without escape sequences, until the returned function is called."""
-        key = object()
-        self._listeners[key] = call
-        return lambda: self._listeners.pop(key, None) and None
 
     def close(self) -> None:
         """Read what there is, and no more."""
@@ -133,7 +122,7 @@ class Writer:
         count = data.count(b"\n")
         self._ring.add(data, count)
         self._store(data, count)
-        if self._listeners:
+        if self.on_line:
             self._tell(data)
 
     def _store(self, data: bytes, count: int) -> None:
@@ -163,11 +152,10 @@ class Writer:
 
     def _tell(self, data: bytes) -> None:
         for record in records(data):
+            if self.on_line is None:  # it has heard what it wanted to
+                return
             if record.stream != MARK:
-                text = plain(record.text.decode("utf-8", "replace"))
-                for key, call in [*self._listeners.items()]:
-                    if key in self._listeners:
-                        call(text)
+                self.on_line(plain(record.text.decode("utf-8", "replace")))
 
     # For a new daemon in the same process.
 
