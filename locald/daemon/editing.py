@@ -123,9 +123,7 @@ class Editing:
         self._fits(new)
         removed = [unit for name, unit in running.units.items() if name not in new.services]
         wanted = [*new.services] if running.everything else [name for name in running.units if name in new.services]
-        added = [
-            Unit(new.name, name) for name in order.needed(new.services, wanted) if name not in running.units
-        ]
+        added = [Unit(new.name, name) for name in order.needed(new.services, wanted) if name not in running.units]
         running.project = new
         try:
             changed = self._different(running, old)

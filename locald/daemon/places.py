@@ -68,7 +68,7 @@ class Places:
         if service.socket:
             return Spot(socket=self._socket(id))
         if service.port == "auto":
-            return Spot(free_port({spot.port for spot in self._spots.values()}))
+            return Spot(free_port({spot.port for spot in self._spots.values() if spot.port is not None}))
         return Spot(service.port)
 
     def _socket(self, id: str) -> str:

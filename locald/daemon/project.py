@@ -102,19 +102,14 @@ class Running:
 
     def spec(self, name: str, places: dict[str, Place]) -> Spec:
         """What the supervisor is told."""
-        service = self.service(name)
-        ready = service.ready
+        service, ready = self.service(name), None
+        if service.ready is not None:
+            said, command = service.ready, ready_command(self.project, name, self.own(name, places), places)
+            ready = Ready(said.http, said.tcp, command, said.log, said.timeout)
         return Spec(
             id=self.id(name),
             needs=tuple(self.id(each) for each in service.depends_on),
-            ready=ready
-            and Ready(
-                ready.http,
-                ready.tcp,
-                ready_command(self.project, name, self.own(name, places), places),
-                ready.log,
-                ready.timeout,
-            ),
+            ready=ready,
             restart=service.restart,
             stop_signal=getattr(signal, f"SIG{service.stop_signal}"),
             stop_s=service.stop_timeout,

@@ -75,7 +75,7 @@ class Projects:
         self._closed = False
         self.services = Services(
             Path(paths.sockets),
-            Path(paths.service_logs),
+            Path(paths.journal),
             hashlib.sha256(str(paths.state).encode()).hexdigest()[:8],
             proxy,
             routes,

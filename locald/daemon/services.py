@@ -17,7 +17,6 @@ from locald.daemon.audience import Audience
 from locald.daemon.places import Places
 from locald.daemon.project import Running, Unit
 from locald.daemon.project_routes import ServiceRoutes
-from locald.daemon.sinks import LogSink
 from locald.errors import LocaldError
 from locald.logs.journal import Journal
 from locald.project import hosts
@@ -32,8 +31,9 @@ __all__ = ["Services"]
 
 
 class Services:
-    """``sockets``: the folder of their Unix sockets, ``logs``: that of what they print.  ``refuse_taken`` raises NameTaken
-    for a route that is somebody's; ``changed`` is called when something is to be kept in the state file."""
+    """``sockets``: the folder of their Unix sockets, ``logs``: that of what they print, ``house``: see Supervisor.
+    ``refuse_taken`` raises NameTaken for a route that is somebody's; ``changed`` is called when something is to be kept
+    in the state file."""
 
     def __init__(
         self,
@@ -48,8 +48,8 @@ class Services:
         self.audience = Audience()
         self.places = Places(sockets)
         self.routes = ServiceRoutes(routes, refuse_taken, self._gate)
-        self.supervisor = Supervisor(self._prepare, self._sink, self._moved, house)
         self._journal = Journal(logs)
+        self.supervisor = Supervisor(self._prepare, self._journal.open, self._moved, house)
         self._proxy = proxy
         self._save = changed
         self._units: dict[str, tuple[Running, Unit]] = {}
@@ -83,6 +83,7 @@ class Services:
         self._cancel_idle(unit)
         self.routes.take(unit)
         await self.supervisor.remove(unit.id)
+        self._journal.close(unit.id)
         del self._units[unit.id]
         del running.units[unit.name]
         self.places.forget(unit.id)
@@ -180,9 +181,6 @@ class Services:
             umask=unit.umask,
         )
 
-    def _sink(self, id: str) -> LogSink:
-        return LogSink(self._journal, id)
-
     def _moved(self, seen: Seen) -> None:
         if seen.id not in self._units:
             return
@@ -199,13 +197,11 @@ class Services:
     # For the gate.
 
     def _gate(self, unit: Unit) -> Gate:
-        # Both are called while the proxy is in the middle of something.
-        loop = asyncio.get_running_loop()
         return Gate(
             unit.id,
             lambda after: self._journal.open(unit.id).tail(after=after),
-            lambda: loop.call_soon(self._wake, unit.id) and None,
-            lambda: loop.call_soon(self._restart, unit.id) and None,
+            lambda: _soon(self._wake, unit.id),
+            lambda: _soon(self._restart, unit.id),
         )
 
     def _wake(self, id: str) -> None:
@@ -241,3 +237,8 @@ class Services:
         else:
             loop = asyncio.get_running_loop()
             unit.idle = loop.call_later(limit - quiet, self._look_if_idle, running, unit)
+
+
+def _soon(call: Callable[[str], None], id: str) -> None:
+    """The proxy, which asks, is in the middle of something."""
+    asyncio.get_running_loop().call_soon(call, id)

@@ -1,7 +1,7 @@
 """Files that change: of the systems' own ways to tell, the one of this system, and some patience.
 
-An editor says a change in several steps, and a checkout of git in thousands: what is told is told once it has been quiet
-for a moment.
+An editor says a change in several steps, and a checkout of git in thousands: it is told once it has been quiet for a
+moment.
 """
 
 from __future__ import annotations

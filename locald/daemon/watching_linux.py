@@ -7,6 +7,7 @@ that has nothing to do should not wake up for that.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import errno
 import os
@@ -46,10 +47,8 @@ class LinuxWatch:
     def look_at(self, folders: Mapping[str, bool]) -> str:
         """Anew: that is rare, and simple."""
         for watch in self._watches:
-            try:
+            with contextlib.suppress(OSError):  # the folder has gone
                 _call("inotify_rm_watch", self._fd, watch)
-            except OSError:
-                pass  # the folder has gone
         self._watches.clear()
         self._folders = folders
         problem = ""
