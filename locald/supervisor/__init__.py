@@ -2,11 +2,15 @@
 
 spec          what is told about a service, and what is seen of it
 lifecycle     one service's life: events in, commands out
+forest        the trees of processes of all services, and their end
 supervisor    tells the lives what happens, and does what they say
 child         a process is started, with nothing of ours but what it is given
 family        which processes are a service's
 family_linux  the system's table of processes: proc(5), pidfds, the subreaper
 family_darwin the same of macOS: psutil, kqueue
+cgroup        a control group for each service, where there may be one
+ending        the end of processes: asked, then made
+remains       what a killed daemon has left behind
 probes        whether a service is ready
 listening     which of the ports it listens on is the one
 foreground    one command in the user's own terminal, as a shell runs it: `locald run`

@@ -10,11 +10,11 @@ A moment of birth is of a clock that nobody can set, so that a pid and its birth
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
 
-__all__ = ["Kin", "Table", "adopted", "tree"]
+__all__ = ["Kin", "Table"]
 
 
 class Kin(msgspec.Struct, frozen=True):
@@ -36,32 +36,32 @@ class Kin(msgspec.Struct, frozen=True):
         return self.state in ("T", "t")
 
 
-Table = Mapping[int, Kin]
+class Table:
+    """All processes at one moment."""
 
+    def __init__(self, kin: Iterable[Kin]) -> None:
+        self.by_pid = {each.pid: each for each in kin}
+        self.children: dict[int, list[int]] = defaultdict(list)
+        self.together: dict[int, list[int]] = defaultdict(list)  # by session, and by group
+        for each in self.by_pid.values():
+            self.children[each.parent].append(each.pid)
+            self.together[each.session].append(each.pid)
+            self.together[each.group].append(each.pid)
 
-def tree(
-    table: Table, sessions: Iterable[int], seen: Mapping[int, float], marked: Iterable[int] = ()
-) -> dict[int, Kin]:
-    """Those of these sessions and groups, those seen before, those marked, and the descendants of all of them."""
-    kinds = set(sessions)
-    found = {
-        pid for pid, kin in table.items() if kin.session in kinds or kin.group in kinds or seen.get(pid) == kin.born
-    }
-    found.update(pid for pid in marked if pid in table)
-    children = defaultdict(list)
-    for kin in table.values():
-        children[kin.parent].append(kin.pid)
-    front = list(found)
-    while front:
-        fresh = [pid for pid in children[front.pop()] if pid not in found]
-        found.update(fresh)
-        front += fresh
-    return {pid: table[pid] for pid in found}
+    def family(self, sessions: Iterable[int], seen: Mapping[int, float], marked: Iterable[int] = ()) -> dict[int, Kin]:
+        """The living of these sessions and groups, those seen before, those marked, and the descendants of them all."""
+        front = [pid for number in sessions for pid in self.together.get(number, ())]
+        front += [pid for pid, born in seen.items() if pid in self.by_pid and self.by_pid[pid].born == born]
+        front += [pid for pid in marked if pid in self.by_pid]
+        found: set[int] = set()
+        while front:
+            pid = front.pop()
+            if pid not in found:
+                found.add(pid)
+                front += self.children.get(pid, ())
+        return {pid: self.by_pid[pid] for pid in found if not self.by_pid[pid].zombie}
 
-
-def adopted(table: Table, adopter: int, own_session: int, known: Iterable[int]) -> list[Kin]:
-    """Those that lost their parent, less the known: none of them is of our own session."""
-    mine = set(known)
-    return [
-        kin for kin in table.values() if kin.parent == adopter and kin.session != own_session and kin.pid not in mine
-    ]
+    def adopted(self, adopter: int, own_session: int, known: Collection[int]) -> list[Kin]:
+        """Those that lost their parent, less the known; who is of our own session is somebody else's child."""
+        kin = [self.by_pid[pid] for pid in self.children.get(adopter, ())]
+        return [each for each in kin if each.session != own_session and each.pid not in known]

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable
 
 import psutil
 
-from locald.supervisor.family import Kin
+from locald.supervisor.family import Kin, Table
 
 assert sys.platform == "darwin"  # noqa: S101  (type checkers read this too)
 
@@ -36,9 +36,9 @@ def boot() -> str:
     return str(round(psutil.boot_time()))
 
 
-def table() -> dict[int, Kin]:
+def table() -> Table:
     found = (kin(pid) for pid in psutil.pids())
-    return {each.pid: each for each in found if each is not None}
+    return Table(each for each in found if each is not None)
 
 
 def kin(pid: int) -> Kin | None:

@@ -17,7 +17,7 @@ import socket
 import struct
 from collections.abc import Collection, Iterable
 
-from locald.supervisor.family import Kin
+from locald.supervisor.family import Kin, Table
 
 __all__ = ["Ends", "adopt_orphans", "adopter", "boot", "bury", "kin", "listeners", "marker", "send", "table"]
 
@@ -43,10 +43,10 @@ def boot() -> str:
     return _read("/proc/sys/kernel/random/boot_id").decode().strip()
 
 
-def table() -> dict[int, Kin]:
+def table() -> Table:
     """All processes."""
     found = (kin(int(name)) for name in os.listdir("/proc") if name.isdigit())
-    return {each.pid: each for each in found if each is not None}
+    return Table(each for each in found if each is not None)
 
 
 def kin(pid: int) -> Kin | None:
@@ -102,7 +102,7 @@ def bury(children: Iterable[int]) -> list[tuple[int, int]]:
             pid = found.si_pid
             if pid not in known and _session(pid) == own:
                 # The system goes on showing this one, so the others have to be looked for.
-                known.update(each.pid for each in table().values() if each.zombie and each.session != own)
+                known.update(each.pid for each in table().by_pid.values() if each.zombie and each.session != own)
                 return buried + _wait_for(known)
             buried += _wait_for([pid])
     return buried

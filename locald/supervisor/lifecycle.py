@@ -54,22 +54,21 @@ def delay(failures: int) -> float:
     return min(FIRST_S * 2.0 ** min(failures - 1, 30), CAP_S)
 
 
-class Life:
+class Life(msgspec.Struct):
     """The state of one service, and the rules by which it changes."""
 
-    def __init__(self, spec: Spec, now: float) -> None:
-        self.spec = spec
-        self.state: State = "stopped"
-        self.since = now
-        self.why = ""
-        self.code: int | None = None
-        self.exit = 0  # the leader's, while the others are ended
-        self.restarts = 0
-        self.missing: tuple[str, ...] = ()
-        self.alive = False  # spawned, and not known to be gone
-        self.next: Next = "stopped"  # what comes after stopping
-        self.failures = 0  # ends one after the other, each within STABLE_S
-        self.begun = now  # the last spawn
+    spec: Spec
+    since: float  # of the state
+    state: State = "stopped"
+    why: str = ""
+    code: int | None = None
+    exit: int = 0  # the leader's, while the others are ended
+    restarts: int = 0
+    missing: tuple[str, ...] = ()
+    alive: bool = False  # to be spawned, or spawned and not known to be gone
+    next: Next = "stopped"  # what comes after stopping
+    failures: int = 0  # ends one after the other, each within STABLE_S
+    begun: float = 0.0  # the last spawn
 
     # What is asked for.
 

@@ -142,9 +142,7 @@ class Probe:
             return None
         _, port, address = min(answers)
         others = f" (and on {', '.join(str(each) for each in ports if each != port)})" if len(ports) > 1 else ""
-        return Found(
-            address, port, f"listens on port {port}{others}, and not on {allotted} as it was told by the environment"
-        )
+        return Found(address, port, f"listens on port {port}{others}, and not on {allotted} as the environment said")
 
     def _by_outsider(self, address: str, allotted: int) -> Found | None:
         """None of its processes listens there, and yet it answers: a container's port, or somebody else's server."""

@@ -22,7 +22,8 @@ ENVIRON = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
 class Lines:
     """A sink of pipes that keeps the lines in memory."""
 
-    def __init__(self) -> None:
+    def __init__(self, deaf: bool = False) -> None:
+        self._deaf = deaf
         self.on_line: Callable[[str], None] | None = None
         self.lines: list[str] = []
         self.marks: list[str] = []
@@ -32,10 +33,15 @@ class Lines:
     def stream(self, name: str) -> int:
         reader, writer = os.pipe()
         os.set_blocking(reader, False)
-        asyncio.get_running_loop().add_reader(reader, self._read, reader)
+        if not self._deaf:
+            asyncio.get_running_loop().add_reader(reader, self._read, reader)
         self._readers[reader] = b""
         self._slaves.append(writer)
         return writer
+
+    @property
+    def open_ends(self) -> list[int]:
+        return list(self._readers)
 
     def started(self) -> None:
         for fd in self._slaves:
@@ -69,27 +75,33 @@ class Lines:
 class Rig:
     """A supervisor, and all that it told."""
 
-    def __init__(self, folder: Path, house: str = "") -> None:
+    def __init__(self, folder: Path, house: str = "", cgroups: bool = False) -> None:
         self.folder = folder
+        self.umask = -1
+        self.deaf = False  # its sinks do not read
         self.starts: dict[str, Callable[[], Start]] = {}
         self.told: list[Seen] = []
         self.sinks: dict[str, Lines] = {}
         self._changed = asyncio.Event()
-        self.supervisor = Supervisor(lambda service: self.starts[service](), self.sink, self.tell, house)
+        self.supervisor = Supervisor(
+            lambda service: self.starts[service](), self.sink, self.tell, house, cgroups=cgroups
+        )
 
     def sink(self, service: str) -> Lines:
-        self.sinks[service] = Lines()
+        self.sinks[service] = Lines(self.deaf)
         return self.sinks[service]
 
     def tell(self, seen: Seen) -> None:
         self.told.append(seen)
         self._changed.set()
 
-    def add(self, service: str, *argv: str, port: int | None = None, socket: str = "", **spec: Any) -> None:
+    def add(
+        self, service: str, *argv: str, port: int | None = None, socket: str = "", replace: bool = False, **spec: Any
+    ) -> None:
         """A service; its environment has PORT and SOCKET as ours will have."""
         environ = {**ENVIRON, **({"PORT": str(port)} if port else {}), **({"SOCKET": socket} if socket else {})}
-        self.starts[service] = lambda: Start(argv, str(self.folder), environ, port, socket)
-        self.supervisor.add(Spec(service, **spec))
+        self.starts[service] = lambda: Start(argv, str(self.folder), environ, port, socket, umask=self.umask)
+        (self.supervisor.replace if replace else self.supervisor.add)(Spec(service, **spec))
 
     def sh(self, service: str, script: str, **spec: Any) -> None:
         self.add(service, "/bin/sh", "-c", script, **spec)
@@ -111,8 +123,16 @@ class Rig:
 
     async def says(self, service: str, line: str) -> None:
         """Until the service has said this line."""
+        await self.wait_for(lambda: line in self.lines(service))
+
+    def lines(self, service: str) -> list[str]:
+        """What it has said until now."""
+        return self.sinks[service].lines if service in self.sinks else []
+
+    async def wait_for(self, condition: Callable[[], object]) -> None:
+        """Until it holds, of what gives no sign."""
         async with asyncio.timeout(PATIENCE_S):
-            while line not in self.sinks[service].lines:
+            while not condition():
                 await asyncio.sleep(0.005)
 
     def history(self, service: str) -> list[str]:
@@ -122,7 +142,7 @@ class Rig:
 
 
 def ours(token: str) -> list[psutil.Process]:
-    """Processes with this supervisor's marker, and zombies that are our children."""
+    """Processes with this supervisor's marker."""
     found = []
     for process in psutil.process_iter():
         try:
@@ -138,16 +158,20 @@ def zombies() -> list[psutil.Process]:
 
 
 def run(
-    folder: Path, test: Callable[[Rig], Coroutine[Any, Any, None]], loop: Callable[[], Any] = uvloop.new_event_loop
+    folder: Path,
+    test: Callable[[Rig], Coroutine[Any, Any, None]],
+    loop: Callable[[], Any] = uvloop.new_event_loop,
+    closed: bool = False,
 ) -> None:
-    """Run a test with a rig of its own; afterwards nothing is left of any service."""
+    """Run a test with a rig of its own; afterwards nothing is left of any service.  ``closed``: by the test itself."""
 
     async def main() -> None:
         rig = Rig(folder)
         try:
             await test(rig)
         finally:
-            await asyncio.wait_for(rig.supervisor.close(kill=True), PATIENCE_S)
+            if not closed:
+                await asyncio.wait_for(rig.supervisor.close(kill=True), PATIENCE_S)
         assert ours(rig.supervisor.token) == []
         assert zombies() == []
 
