@@ -16,17 +16,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from locald.cli.board import Board
 from locald.cli.merged import Merged
 from locald.cli.output import note
-from locald.cli.progress import Progress
+from locald.cli.progress import Progress, introduce
 from locald.cli.settling import report_failures
 from locald.control.client import Client, NotRunning, connect
 from locald.control.launch import ensure
 from locald.control.messages import Leave, Left, Moved, Notice, Reply, Rising, Up
-from locald.errors import DaemonError, Exit, LocaldError
+from locald.errors import DaemonError, Exit
 from locald.paths import Paths
 
 __all__ = ["Attached"]
@@ -44,7 +42,9 @@ class Attached:
         self._request = request
         self._since = str(import_module("locald.logs.lines").stamp(time.time()))
         self._log: Merged | None = None
-        self._ending = 0  # the signal that ended it
+        self._leaving = False
+        self._hung_up = False
+        self._outcome: int = Exit.FAILED
 
     def run(self) -> int:
         """Its exit code."""
@@ -64,50 +64,45 @@ class Attached:
         """One daemon; None once it is gone, and another is to be found."""
         with client:
             rising = client.request(self._request, Rising)
-            self._introduce(rising)
+            introduce(rising)
             self._board = Board(rising.services)
             self._progress = Progress(rising.services)
-            self._look()
             while True:
-                code = self._heard(client, wakeup)
-                if code is not None:
-                    return code
-                for message in client.waiting() or [None]:
+                for message in client.waiting():
                     if message is None:
-                        return Exit.FAILED if self._over(client) else None
-                    code = self._told(message)
-                    if code is not None:
-                        return code
+                        return self._outcome if self._over(client) else None
+                    if self._told(message):
+                        return self._outcome
+                if not self._leaving and not self._fine():
+                    self._leave(client, Exit.FAILED)
+                self._listen(client, wakeup)
+                if self._hung_up:
+                    return Exit.SIGNALLED + signal.SIGHUP
 
-    def _introduce(self, rising: Rising) -> None:
-        note(f"{rising.project}, in {rising.folder}" + (f" ({rising.said})" if rising.said else ""))
-        for each in rising.notes:
-            note(each)
-
-    def _heard(self, client: Client, wakeup: socket.socket) -> int | None:
-        """Wait, and serve signals."""
+    def _listen(self, client: Client, wakeup: socket.socket) -> None:
+        """Wait for the daemon or for a signal, and serve the latter."""
         poller = select.poll()
         poller.register(wakeup, select.POLLIN)
         poller.register(client, select.POLLIN)
+        if self._log is not None:
+            poller.register(self._log, select.POLLIN)
         poller.poll()
         with contextlib.suppress(BlockingIOError):
             for number in wakeup.recv(512):
                 if number == signal.SIGHUP:
-                    return Exit.SIGNALLED + number  # nobody looks any more; the daemon sees us go
-                if number in SIGNALS:
-                    self._leave(client, number)
-        return None
+                    self._hung_up = True  # nobody looks any more; the daemon sees us go
+                elif number in SIGNALS:
+                    note("killing what is left" if self._leaving else "ending what was started here; again to kill it")
+                    self._leave(client, Exit.SIGNALLED + number)
 
-    def _leave(self, client: Client, number: int) -> None:
-        if self._ending:
-            note("killing what is left")
-        else:
-            note("ending what was started here; once more to kill it")
-        client.send(Leave(kill=bool(self._ending)))
-        self._ending = number
+    def _leave(self, client: Client, outcome: int) -> None:
+        """Have the daemon end what we started; a second time, by SIGKILL."""
+        self._outcome = outcome
+        client.send(Leave(kill=self._leaving))
+        self._leaving = True
 
-    def _told(self, message: Reply) -> int | None:
-        """Show it; the exit code if it is the end."""
+    def _told(self, message: Reply) -> bool:
+        """Show it; whether it is the last that there is to say."""
         match message:
             case Moved():
                 self._board.moved(message)
@@ -120,25 +115,25 @@ class Attached:
             case Left(staying):
                 if staying:
                     note(f"others want them, so they go on: {', '.join(staying)}; locald down ends them")
-                return Exit.SIGNALLED + self._ending
-        if self._ending:
-            return None
-        if not len(self._board):
+                return True
+        if not self._leaving and not len(self._board):
             note("all of it was taken down")
-            return Exit.OK
-        return self._look()
+            self._outcome = Exit.OK
+            return True
+        return False
 
-    def _look(self) -> int | None:
-        """Show the log once all are up; the exit code if one fails before."""
-        if self._log is None and self._board.failed:
-            return report_failures(self._board)
-        if self._log is None and self._board.settled:
-            if not self._board.all_up:
-                return report_failures(self._board)
+    def _fine(self) -> bool:
+        """Show the log once all are up; false if one of them fails before, or if nobody reads the log any more."""
+        if self._log is not None:
+            return not self._log.broken
+        if self._board.failed or (self._board.settled and not self._board.all_up):
+            report_failures(self._board)
+            return False
+        if self._board.settled:
             note(f"all {len(self._board)} are up; Ctrl-C ends them" if len(self._board) > 1 else "up; Ctrl-C ends it")
             ids = [service.id for service in self._board]
             self._log = Merged(Path(self._paths.journal), ids, self._since)
-        return Exit.SIGNALLED + signal.SIGPIPE if self._log is not None and self._log.broken else None
+        return True
 
     # When the daemon goes.
 
@@ -147,7 +142,7 @@ class Attached:
         if client.stopping is not None and not client.stopping.restart:
             note("the daemon was stopped, and all services with it")
             return True
-        return bool(self._ending)
+        return self._leaving
 
     def _follow(self, client: Client) -> Client:
         """The next daemon, made by us if nobody else makes it.  Raises DaemonError."""

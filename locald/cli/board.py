@@ -1,8 +1,8 @@
-"""Where services are on their way up.  [pure]"""
+"""Where services are on their way up."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from locald.control.messages import Moved, Service
 
@@ -18,7 +18,7 @@ class Board:
     def __init__(self, services: Iterable[Service]) -> None:
         self._services = {service.id: service for service in services}
 
-    def __iter__(self) -> Iterable[Service]:
+    def __iter__(self) -> Iterator[Service]:
         return iter(self._services.values())
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""Which services the words of a command line mean.  [pure]
+"""Which services the words of a command line mean.
 
 web         of the project of this folder
 shop/web    of the project shop, from anywhere
@@ -28,8 +28,8 @@ def project_of(report: Report, folder: str) -> Project | None:
 
 
 def choose(report: Report, folder: str, names: Sequence[str]) -> list[Service]:
-    """The services that are meant; without names, those of the folder's project.  Raises LocaldError for a name of none,
-    and where there is no such project."""
+    """The services that are meant; without names, those of the folder's project.  Raises LocaldError for a name of
+    none, and where there is no such project."""
     here = project_of(report, folder)
     if not names:
         if here is None:

@@ -20,7 +20,7 @@ EARLIER = 200  # lines of before
 class Merged:
     """A thread of its own, since the terminal may take nothing for as long as somebody looks at it (Ctrl-S).
 
-    ``broken`` becomes true when nobody reads our output any more.
+    ``broken`` becomes true when nobody reads our output any more; its descriptor can be waited for until then.
     """
 
     def __init__(self, folder: Path, services: Iterable[str], since: str) -> None:
@@ -37,6 +37,10 @@ class Merged:
     def want(self, service: str) -> None:
         """This one too, from its next line on."""
         self._wanted.add(service)
+
+    def fileno(self) -> int:
+        """Has something to read, its end, when the thread has ended."""
+        return self._ours.fileno()
 
     def close(self) -> None:
         """Show what there is by now, and no more."""

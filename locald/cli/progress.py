@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterable
 from importlib import import_module
@@ -11,14 +12,21 @@ import click
 
 from locald.cli.board import described
 from locald.cli.loglines import Text
-from locald.cli.output import duration
+from locald.cli.output import duration, note
 from locald.cli.places import places
-from locald.control.messages import Moved, Service
+from locald.control.messages import Moved, Rising, Service
 
-__all__ = ["LAST", "Progress", "last_lines"]
+__all__ = ["LAST", "Progress", "introduce", "last_lines"]
 
 LAST = 15  # lines of the log of a service that failed
 COLOURS = {"ready": "green", "crashed": "red", "unhealthy": "red", "backing-off": "yellow", "stopped": None}
+
+
+def introduce(rising: Rising) -> None:
+    """Which project it is, and what there is to know."""
+    note(f"{rising.project}, in {rising.folder}" + (f" ({rising.said})" if rising.said else ""))
+    for each in rising.notes:
+        note(each)
 
 
 class Progress:
@@ -46,10 +54,10 @@ class Progress:
     def show(self, service: Service) -> None:
         """Its state, unless that is what was shown last."""
         words = described(service)
-        for note in service.notes:
-            if note not in self._told.setdefault(service.id, []):
-                self._told[service.id].append(note)
-                self._line(service, note, None)
+        for each in service.notes:
+            if each not in self._told.setdefault(service.id, []):
+                self._told[service.id].append(each)
+                self._line(service, each, None)
         if self._shown.get(service.id) == words:
             return
         self._shown[service.id] = words
@@ -73,6 +81,6 @@ def last_lines(service: Service) -> None:
     finally:
         reader.close()
     click.echo(click.style(f"the last lines of {service.name}:", dim=True), err=True)
-    shown = Text(colour=click.get_text_stream("stdout").isatty(), services=())
+    shown = Text(colour=sys.stdout.isatty(), services=())
     shown.show(lines)
     shown.end()

@@ -18,18 +18,20 @@ def settle(client: Client, board: Board, progress: Progress, timeout: float | No
     """Show each change until nothing more is to come; whether all are up.  Raises LocaldError when the time is over."""
     deadline = None if timeout is None else time.monotonic() + timeout
     while not board.settled:
-        message = client.read_within(None if deadline is None else max(0.0, deadline - time.monotonic()))
-        if message is None and deadline is not None and time.monotonic() >= deadline:
-            left = ", ".join(service.name for service in board if not service.state == "ready")
+        for message in client.waiting():
+            match message:
+                case Moved():
+                    board.moved(message)
+                    progress.moved(message)
+                case Notice(text=text):
+                    note(text)
+                case None:
+                    raise DaemonError("the daemon went away", "locald daemon logs")
+        if deadline is not None and time.monotonic() >= deadline and not board.settled:
+            left = ", ".join(service.name for service in board if service.state != "ready")
             raise LocaldError(f"not ready within {timeout:g} seconds: {left}", "locald status")
-        if message is None:
-            raise DaemonError("the daemon went away", "locald daemon logs")
-        match message:
-            case Moved():
-                board.moved(message)
-                progress.moved(message)
-            case Notice(text=text):
-                note(text)
+        if not board.settled:
+            client.wait(None if deadline is None else deadline - time.monotonic())
     return board.all_up
 
 

@@ -12,7 +12,7 @@ from locald.cli.board import Board
 from locald.cli.completing import project_services
 from locald.cli.output import note
 from locald.cli.places import places
-from locald.cli.progress import Progress
+from locald.cli.progress import Progress, introduce
 from locald.cli.settling import report_failures, settle
 from locald.control.environment import pack
 from locald.control.launch import ensure
@@ -45,13 +45,6 @@ def command(names: Sequence[str], detach: bool) -> int:
             return report_failures(board)
     note(f"{rising.project} is up; its log: locald logs -f, its end: locald down")
     return Exit.OK
-
-
-def introduce(rising: Rising) -> None:
-    """Which project it is, and what there is to know."""
-    note(f"{rising.project}, in {rising.folder}" + (f" ({rising.said})" if rising.said else ""))
-    for each in rising.notes:
-        note(each)
 
 
 def _umask() -> int:

@@ -22,8 +22,8 @@ def pack(environ: Mapping[str, str]) -> bytes:
     if len(packed) > ENVIRON_MAX:
         largest = max(entries, key=lambda name: len(entries[name]))
         raise LocaldError(
-            f"the environment has {len(packed)} bytes, and services get at most {ENVIRON_MAX}; most of it is {largest}, "
-            f"with {len(entries[largest])}",
+            f"the environment has {len(packed)} bytes, and services get at most {ENVIRON_MAX}; most of it is "
+            f"{largest}, with {len(entries[largest])}",
             f"env -u {largest} locald up",
         )
     return packed

@@ -245,10 +245,10 @@ State = Literal[
 class Service(Struct, frozen=True, forbid_unknown_fields=True):
     """One service of a project that is up.
 
-    ``id`` is PROJECT/NAME; ``since``: when the state began, in seconds of the epoch; ``code``: how it ended last, 128 and
-    the number for a signal, None if it never did; ``why``: the reason of the state, "" for none; ``url`` "" for a worker;
-    ``port`` is the one that it listens on, None until it does; ``socket``: its Unix socket, "" for none; ``waits_for``:
-    names of services; ``kept``: it outlives the command that started it.
+    ``id`` is PROJECT/NAME; ``since``: when the state began, in seconds of the epoch; ``code``: how it ended last, 128
+    and the number for a signal, None if it never did; ``why``: the reason of the state, "" for none; ``url`` "" for a
+    worker; ``port`` is the one that it listens on, None until it does; ``socket``: its Unix socket, "" for none;
+    ``waits_for``: names of services; ``kept``: it outlives the command that started it.
     """
 
     id: str
@@ -271,9 +271,9 @@ class Service(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Project(Struct, frozen=True, forbid_unknown_fields=True):
-    """A project that is up.  ``source`` is the file it was read from; ``url``: of the service that is at its name, "" for
-    none; ``known``: the names of all services that it could have; ``services``: those that are up, in the order of their
-    start; ``kept``: some of them outlive the command that started them."""
+    """A project that is up.  ``source`` is the file it was read from; ``url``: of the service that is at its name, ""
+    for none; ``known``: the names of all services that it could have; ``services``: those that are up, in the order of
+    their start; ``kept``: some of them outlive the command that started them."""
 
     name: str
     folder: str

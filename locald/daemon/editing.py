@@ -39,8 +39,8 @@ class _Watched:
 
 
 class Editing:
-    """``lock`` gives the lock of a project, ``fits`` raises LocaldError for one that this daemon cannot serve, ``changed``
-    is called when something is to be kept in the state file."""
+    """``lock`` gives the lock of a project, ``fits`` raises LocaldError for one that this daemon cannot serve,
+    ``changed`` is called when something is to be kept in the state file."""
 
     def __init__(
         self,

@@ -6,7 +6,7 @@ A name that begins with a dot is matched by a pattern that begins with one, as i
 
 from __future__ import annotations
 
-import os.path
+import posixpath
 import re
 from collections.abc import Iterable, Iterator
 
@@ -15,10 +15,22 @@ __all__ = ["NOISE", "Glob", "is_noise"]
 MAGIC = re.compile(r"[*?\[{]")
 WORDS = re.compile(r"\{([^{}]*)\}")
 # What tools write while they work: folders that no source is in, and files of editors.
-NOISE = frozenset(
-    ".git .hg .svn .jj node_modules __pycache__ .venv venv .tox .nox .mypy_cache .pytest_cache .ruff_cache .cache .idea "
-    ".vscode .next .nuxt .svelte-kit .turbo .parcel-cache .gradle target .DS_Store 4913".split()
+FOLDERS = (
+    ".git",
+    ".hg",
+    ".svn",
+    ".jj",
+    "node_modules",
+    "__pycache__",
+    ".venv",
+    "venv",
+    ".tox",
+    ".nox",
+    ".idea",
+    ".vscode",
 )
+CACHES = (".mypy_cache", ".pytest_cache", ".ruff_cache", ".cache", ".next", ".nuxt", ".svelte-kit", ".turbo", ".gradle")
+NOISE = frozenset((*FOLDERS, *CACHES, ".parcel-cache", "target", ".DS_Store", "4913"))  # vim tries folders by a 4913
 NOISY = re.compile(r"(~|\.sw[a-z]|\.pyc|\.tmp|\.new)$|^(\.#|#)")
 
 
@@ -28,11 +40,11 @@ def is_noise(name: str) -> bool:
 
 
 class Glob:
-    """One pattern, seen from ``folder``, which is absolute.  ``base`` is the folder to look at, ``deep`` whether what is
-    below its folders can match too."""
+    """One pattern, seen from ``folder``, which is absolute.  ``base`` is the folder to look at, ``deep`` whether what
+    is below its folders can match too."""
 
     def __init__(self, folder: str, pattern: str) -> None:
-        parts = os.path.normpath(os.path.join(folder, pattern)).split("/")
+        parts = posixpath.normpath(posixpath.join(folder, pattern)).split("/")
         plain = next((at for at, part in enumerate(parts) if MAGIC.search(part)), len(parts) - 1)
         self.base = "/".join(parts[:plain]) or "/"
         self.deep = len(parts) - plain > 1 or parts[plain] == "**"

@@ -53,7 +53,7 @@ class Places:
             if service.port != "auto":
                 raise LocaldError(
                     f"port {spot.port} is taken by another program",
-                    f"see by which: ss -ltnp 'sport = :{spot.port}'   (macOS: lsof -i :{spot.port}), or: port = \"auto\"",
+                    f"see by which: ss -ltnp 'sport = :{spot.port}'   (macOS: lsof -i :{spot.port})",
                 )
             del self._spots[id]
             spot = self.of(id, service)

@@ -38,8 +38,8 @@ class Unit:
 
 
 class Running:
-    """``project`` as it was last understood.  ``everything``: whoever brought it up named no services; ``packed`` is the
-    environment of the last who did; ``notes`` are what to know of it, "" in none."""
+    """``project`` as it was last understood.  ``everything``: whoever brought it up named no services; ``packed`` is
+    the environment of the last who did; ``notes`` are what to know of it, "" in none."""
 
     def __init__(self, project: Project, places: Places) -> None:
         self.project = project

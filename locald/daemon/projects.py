@@ -52,7 +52,8 @@ SAVE_S = 0.2  # what changes within this is one write of the state file
 
 
 class Projects:
-    """``suffixes``: what host names may end in; ``note`` is told what is to be seen in `locald status`.  See Services."""
+    """``suffixes``: what host names may end in; ``note`` is told what is to be seen in `locald status`.  See
+    Services."""
 
     def __init__(
         self,
