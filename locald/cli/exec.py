@@ -27,6 +27,9 @@ def command(name: str, argv: tuple[str, ...]) -> int:
     The service need not be running, but its project has to be up.  The exit code is CMD's; 127 if there is no such
     command, 126 if it cannot be run, 128 and the signal's number if one ended it.
     """
+    argv = argv[argv[0] == "--" :]
+    if not argv:
+        raise click.UsageError("give a command: locald exec NAME -- CMD")
     with connect(places()) as client:
         id = _id(client.request(Status(), Report), name)
         found = client.request(AskEnvironment(id), Environment)

@@ -40,18 +40,18 @@ class Progress:
         services = [*services]
         self.widen(services)
         for service in services:
-            self.show(service)
+            self.show(service, moved=False)
 
     def widen(self, services: Iterable[Service]) -> None:
         self._width = max([self._width, *(len(service.name) for service in services)])
 
     def moved(self, moved: Moved) -> None:
         if moved.gone:
-            self._line(moved.service, "gone", None)
+            self._line(moved.service, "ended", None)
         else:
             self.show(moved.service)
 
-    def show(self, service: Service) -> None:
+    def show(self, service: Service, moved: bool = True) -> None:
         """Its state, unless that is what was shown last."""
         words = described(service)
         for each in service.notes:
@@ -61,7 +61,7 @@ class Progress:
         if self._shown.get(service.id) == words:
             return
         self._shown[service.id] = words
-        if service.state == "ready":
+        if service.state == "ready" and moved:
             words += f" after {duration(time.monotonic() - self._began)}"
         if service.state in ("ready", "sleeping") and service.url:
             words += f"   {service.url}"

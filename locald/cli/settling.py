@@ -40,8 +40,9 @@ def report_failures(board: Board) -> int:
     for service in board.failed:
         last_lines(service)
     for service in board.failed:
+        state = "crashed" if service.state == "crashed" else "is not ready"
         why = f": {service.why}" if service.why else ""
-        fail(LocaldError(f"{service.name} is {service.state}{why}", f"locald logs {service.name}"))
+        fail(LocaldError(f"{service.name} {state}{why}", f"locald logs {service.name}"))
     ended = [each for each in board if each.state == "stopped" and each.code != 0]
     for service in ended:
         fail(LocaldError(f"{service.name} was stopped", f"locald restart {service.name}"))

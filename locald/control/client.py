@@ -108,14 +108,18 @@ class Client:
     def waiting(self) -> list[Reply | None]:
         """What the daemon has said by now, without waiting for more; None is the end of the conversation."""
         ended = False
+        patience = self._sock.gettimeout()
+        self._sock.settimeout(0.0)
         try:
-            while data := self._sock.recv(1 << 16, socket.MSG_DONTWAIT):
+            while data := self._sock.recv(1 << 16):
                 self._pending += data
             ended = True
         except BlockingIOError:
             pass
         except OSError:
             ended = True
+        finally:
+            self._sock.settimeout(patience)
         found: list[Reply | None] = []
         while b"\n" in self._pending:
             found.append(self._next())

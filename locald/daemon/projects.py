@@ -217,9 +217,10 @@ class Projects:
                     unit.environ, unit.umask = {**environ, **trust}, request.umask
             if session is not None:
                 self.services.audience.add(session, running.project.name, [unit.id for unit in units])
-                session.send(self._rising(running, units, notes))
             for unit in units:
                 self.services.supervisor.start(unit.id)
+            if session is not None:
+                session.send(self._rising(running, units, notes))  # what moves is told after that, in another turn
             self._editing.look_at(running)
             self._save_soon()
 

@@ -59,10 +59,11 @@ class Services:
 
     def add(self, running: Running, unit: Unit) -> None:
         """It is one of the project's from now on, and stopped.  Its name was asked for before: routes.refuse()."""
+        places = self.where(running)
+        self.supervisor.add(running.spec(unit.name, places))
         running.units[unit.name] = unit
         self._units[unit.id] = running, unit
-        self.supervisor.add(running.spec(unit.name, self.where(running)))
-        self.routes.put(running, unit, self.where(running)[unit.name])
+        self.routes.put(running, unit, places[unit.name])
 
     def alter(self, running: Running, units: Iterable[Unit]) -> None:
         """The project says something else about these: from their next start on they are so."""
