@@ -12,7 +12,7 @@ from locald.cli.completing import known_services
 from locald.cli.output import note
 from locald.cli.places import places
 from locald.control.client import NotRunning, connect
-from locald.control.messages import Done, Down, Report, Status
+from locald.control.messages import Down, Gone, Report, Status
 from locald.errors import Exit
 
 __all__ = ["command"]
@@ -38,6 +38,6 @@ def command(names: Sequence[str]) -> int:
             return Exit.OK
         services = choose(report, os.getcwd(), names)
         client.be_patient()
-        client.request(Down([service.id for service in services]), Done)
-    click.echo(f"down: {', '.join(service.id for service in services)}")
+        gone = client.request(Down([service.id for service in services]), Gone)
+    click.echo(f"down: {', '.join(gone.services)}")
     return Exit.OK

@@ -315,6 +315,12 @@ class Left(Struct, tag="left", frozen=True, forbid_unknown_fields=True):
     staying: list[str]
 
 
+class Gone(Struct, tag="gone", frozen=True, forbid_unknown_fields=True):
+    """Nothing is left of these services: those that a Down named, and those that cannot be without them."""
+
+    services: list[str]
+
+
 class Environment(Struct, tag="environment", frozen=True, forbid_unknown_fields=True):
     """``environ`` as in Up, and whole."""
 
@@ -358,6 +364,7 @@ Reply = (
     | Moved
     | Notice
     | Left
+    | Gone
     | Environment
     | Stopping
 )

@@ -21,6 +21,7 @@ from locald.control.messages import (
     Done,
     Down,
     Environment,
+    Gone,
     Leave,
     Reply,
     RestartServices,
@@ -97,8 +98,7 @@ class Projects:
             case Leave(kill):
                 self.services.do(self._leave(session, kill, tell=True))
             case Down(ids):
-                await self._down(ids)
-                return Done()
+                return await self._down(ids)
             case StopServices(ids):
                 units = self._found(ids)
                 await asyncio.gather(*(self.services.supervisor.stop(unit.id) for _, unit in units))
@@ -253,8 +253,6 @@ class Projects:
                     f"{project.name} has no service {name}",
                     f"did you mean {near[0]}?" if near else f"it has: {', '.join(project.services)}",
                 )
-        if not project.services:
-            raise LocaldError(f"{project.source} has no services", "add one: [services.web] with command = ...")
         return [*names] or [*project.services]
 
     def _fits(self, project: Project) -> None:
@@ -300,12 +298,16 @@ class Projects:
         if tell:
             self.services.audience.left(session, staying)
 
-    async def _down(self, ids: Sequence[str]) -> None:
+    async def _down(self, ids: Sequence[str]) -> Gone:
+        gone: list[str] = []
         for running in {id(running): running for running, _ in self._found(ids)}.values():
             async with self._lock(running.project.name):
                 asked = [unit.name for unit in running.units.values() if unit.id in ids]
                 names = running.dependents(asked)
-                await self._end(running, [unit for unit in running.units.values() if unit.name in names])
+                units = [running.units[name] for name in running.in_order(names)]
+                gone += [unit.id for unit in units]
+                await self._end(running, units)
+        return Gone(gone)
 
     async def _end(self, running: Running, units: Iterable[Unit], kill: bool = False) -> None:
         running.everything = False

@@ -1,0 +1,44 @@
+"""Completion, in the shells themselves: what they offer when somebody presses Tab."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from programs import need
+from shop import Shop
+
+PROJECT = '[services.web]\ncommand = "SERVE web"\n[services.worker]\ncommand = "sleep 1000"\nport = "none"\n'
+
+
+def test_bash_completes_verbs_options_and_services(alice: Any) -> None:
+    shop = Shop(alice, PROJECT)
+    script = (
+        'eval "$(locald completion bash)"; for words in "$@"; do COMP_WORDS=($words); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); '
+        'COMP_LINE=$words; COMPREPLY=(); _locald_completion; echo "${COMPREPLY[*]}"; done'
+    )
+    lines = ("locald resta", "locald up w", "locald up web w", "locald daemon st", "locald up --det")
+    done = alice.type(need("bash"), "-c", script, "bash", *lines, cwd=shop.folder)
+    assert done.stdout.splitlines() == ["restart", "web worker", "worker", "start stop status", "--detach"], done.stderr
+    shop.good("up", "-d", "worker")
+    done = alice.type("bash", "-c", script, "bash", "locald exec shop/", "locald down sh", cwd=alice.home)
+    assert done.stdout.splitlines() == ["shop/worker", "shop shop/worker"], done.stderr
+
+
+def test_zsh_completes_them(alice: Any) -> None:
+    shop = Shop(alice, PROJECT)
+    script = (
+        'autoload -U compinit; compinit -u; eval "$(locald completion zsh)"; '
+        "compadd() { print -r -- ${@[(r)--,-1]} ; } ; _describe() { print -r -- ${(P)2} ${(P)3} }; "
+        "words=(locald up w); CURRENT=3; _locald_completion"
+    )
+    done = alice.type(need("zsh"), "-f", "-c", script, cwd=shop.folder)
+    assert "web" in done.stdout
+    assert "worker" in done.stdout, done.stderr
+
+
+def test_fish_completes_them(alice: Any) -> None:
+    shop = Shop(alice, PROJECT)
+    done = alice.type(
+        need("fish"), "-c", 'locald completion fish | source; complete --do-complete "locald up w"', cwd=shop.folder
+    )
+    assert done.stdout.split() == ["web", "worker"], done.stderr
