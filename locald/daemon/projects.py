@@ -217,6 +217,7 @@ class Projects:
                     unit.environ, unit.umask = {**environ, **trust}, request.umask
             if session is not None:
                 self.services.audience.add(session, running.project.name, [unit.id for unit in units])
+            await self._save_now()  # before anything runs: a daemon that is killed from here on loses none of it
             for unit in units:
                 self.services.supervisor.start(unit.id)
             if session is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -93,7 +94,12 @@ class Shop:
 
     def left(self) -> list[psutil.Process]:
         """What runs beside the daemon."""
-        return [each for each in self.user.processes() if "locald.daemon" not in each.cmdline()]
+        found = []
+        for each in self.user.processes():
+            with contextlib.suppress(psutil.Error):  # it has just ended
+                if "locald.daemon" not in each.cmdline():
+                    found.append(each)
+        return found
 
 
 def get(host: str, path: str = "/", **fields: str) -> tuple[int, str]:
