@@ -110,7 +110,7 @@ def test_a_broken_state_file_is_set_aside_and_nothing_runs_on_unseen(alice: Any)
     assert shop.left() == []
 
 
-def test_the_end_of_the_daemon_is_the_end_of_all_services(alice: Any) -> None:
+def test_the_end_of_the_daemon_is_the_end_of_all_services(alice: Any, wait_for: Callable[..., None]) -> None:
     shop = Shop(alice, PROJECT)
     shop.good("up", "-d", "web")
     up = shop.start("up", "api")
@@ -120,6 +120,6 @@ def test_the_end_of_the_daemon_is_the_end_of_all_services(alice: Any) -> None:
     assert are_gone(before)
     assert "the daemon was stopped" in read_until(up, "the daemon was stopped")
     assert up.wait(10) == 1
-    assert alice.processes() == []
+    wait_for(lambda: alice.processes() == [])
     assert alice.type("locald", "daemon", "start").returncode == 0
     assert shop.services() == {}
