@@ -25,7 +25,7 @@ def command(force: bool, argv: tuple[str, ...]) -> int:
     """
     create = import_module("locald.project.create")
     words = argv[0] if len(argv) == 1 else shlex.join(argv)
-    project = create.create(Path.cwd(), os.environ, words, force)
+    project = create.create(Path(), os.environ, words, force)
     names = ", ".join(project.services)
     note(f"{project.source} is written, with {names}: {project.said}. Start it: locald up")
     return 0

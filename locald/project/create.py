@@ -10,6 +10,7 @@ import msgspec
 
 from locald.errors import LocaldError
 from locald.project import find
+from locald.project.files import absolute
 from locald.project.model import Project, Service
 from locald.project.write import text_of
 
@@ -19,6 +20,7 @@ __all__ = ["create"]
 def create(folder: Path, environ: Mapping[str, str], command: str, force: bool) -> Project:
     """Write the file, with one service that ``command`` starts, or "" with what the folder says; what was written, with
     the sentence it was written from.  Raises LocaldError, and what was there before is there then."""
+    folder = absolute(folder)
     file = folder / find.NAME
     if os.path.lexists(file) and not force:
         raise LocaldError(f"{file} is there already", "locald config --check looks at it; --force writes it anew")

@@ -25,7 +25,7 @@ NAME = re.compile(r"(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_.-]*)[ \t]*=[ \t]*")
 QUOTED = re.compile(r"'([^']*)'|`([^`]*)`|" r'"((?:\\.|[^"\\])*)"', re.DOTALL)
 REST = re.compile(r"[ \t]*(?:[ \t]#[^\n]*)?\r?(?:\n|$)")
 COMMENT = re.compile(r"(?:^|[ \t])#.*")
-ESCAPE = re.compile(r"\\(.)|\$\{([A-Za-z_][A-Za-z0-9_.-]*)(?::?-([^}]*))?\}", re.DOTALL)
+ESCAPE = re.compile(r"\\(.)|\$\{([A-Za-z_][A-Za-z0-9_.]*)(?::?-([^}]*))?\}", re.DOTALL)
 ESCAPES = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\", "$": "$"}
 SHOWN_MAX = 60
 

@@ -8,9 +8,17 @@ from pathlib import Path
 
 from locald.errors import LocaldError
 
-__all__ = ["read_text"]
+__all__ = ["absolute", "read_text"]
 
 SIZE_MAX = 1 << 20  # bytes: a thousand times what people write
+
+
+def absolute(path: Path) -> Path:
+    """The path from the root, links in it as they are.  Raises LocaldError where the present folder is gone."""
+    try:
+        return Path(os.path.abspath(path))
+    except OSError:
+        raise LocaldError("the folder you are in is not there any more", "cd to one that is") from None
 
 
 def read_text(path: Path) -> str:

@@ -15,7 +15,7 @@ import msgspec
 from locald.errors import LocaldError
 from locald.names import derive
 from locald.project import hosts, read, worktree
-from locald.project.files import read_text
+from locald.project.files import absolute, read_text
 from locald.project.guess import guess
 from locald.project.model import Header, Project, Service
 
@@ -27,7 +27,7 @@ WITHOUT = f"no {NAME}: "
 
 def load(start: Path, environ: Mapping[str, str]) -> Project:
     """The project that ``start`` is in.  Raises LocaldError where there is none, or where a file has a mistake."""
-    folder = Path(os.path.abspath(start))
+    folder = absolute(start)
     tree = worktree.look(folder)
     file = find_file(folder, tree)
     if file is not None:
@@ -70,7 +70,10 @@ def find_file(folder: Path, tree: worktree.Worktree | None) -> Path | None:
 
 
 def _refuse_others(file: Path, above: bool) -> None:
-    owner = file.lstat().st_uid
+    try:
+        owner = file.lstat().st_uid
+    except OSError:
+        return  # it is gone again, which reading it will say
     if above and owner not in (os.getuid(), 0):
         raise LocaldError(
             f"{file} belongs to uid {owner}, and is above the folder you are in: what it says would be run as you",

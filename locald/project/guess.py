@@ -6,6 +6,7 @@ package.json, or ``start``; manage.py; a pyproject.toml or requirements.txt with
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def guess(folder: Path) -> Guess | None:
 def _procfile(folder: Path) -> Guess | None:
     for name in PROCFILES:
         file = folder / name
-        if file.is_file():
+        if os.path.isfile(file):
             services = procfile.parse(read_text(file), str(file), package.reader(folder))
             return Guess(name, f"the services of {name} are used", services)
     return None

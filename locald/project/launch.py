@@ -101,8 +101,7 @@ def _filled(project: Project, name: str, own: Place, others: Mapping[str, Place]
 
 
 def _text(project: Project, name: str, own: Place, others: Mapping[str, Place], text: str) -> str:
-    names = {key: hosts.full(project, key) if each.serves else "" for key, each in project.services.items()}
-    return substitute(text, own, {**others, name: own}, names)
+    return substitute(text, project, name, {**others, name: own})
 
 
 def _argv(command: Command) -> tuple[str, ...]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from locald.errors import LocaldError
+from locald import toml
+from locald.errors import Exit, LocaldError
 from locald.project.model import Service
 
 __all__ = ["cycle", "needed", "order"]
@@ -29,9 +30,14 @@ def order(services: Mapping[str, Service]) -> list[str]:
 
 
 def needed(services: Mapping[str, Service], names: Iterable[str]) -> list[str]:
-    """These services and all that they depend on, in the order of their start."""
+    """These services and all that they depend on, in the order of their start.  Raises LocaldError for a name that
+    none has."""
     wanted: set[str] = set()
     left = list(names)
+    for name in left:
+        if name not in services:
+            hint = toml.near(name, services, "the services are")
+            raise LocaldError(f"there is no service {name}", hint, Exit.USAGE)
     while left:
         name = left.pop()
         if name not in wanted:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ def manager(folder: Path) -> str:
     said = str(_read(folder).get("packageManager", "")).partition("@")[0]
     if said in MANAGERS:
         return said
-    return next((name for lock, name in LOCKS.items() if (folder / lock).exists()), "npm")
+    return next((name for lock, name in LOCKS.items() if os.path.exists(folder / lock)), "npm")
 
 
 def _read(folder: Path) -> dict[str, Any]:

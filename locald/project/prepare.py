@@ -6,6 +6,7 @@ It is done anew at each start, so an edited .env needs no more than a restart.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def check(project: Project, environ: Mapping[str, str]) -> None:
 
 def _directory(project: Project, name: str) -> Path:
     folder = Path(directory(project, project.services[name]))
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise LocaldError(f"{project.source}: services.{name}.workdir: there is no folder {folder}", "")
     return folder
 
@@ -55,6 +56,6 @@ def variables(project: Project, service: Service, environ: Mapping[str, str]) ->
     found: dict[str, str] = {}
     for name in service.env_file or DEFAULT:
         path = Path(project.folder, name)
-        if service.env_file or path.exists():
+        if service.env_file or os.path.exists(path):
             found |= dotenv.parse(read_text(path), str(path), environ, found)
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from pathlib import Path
@@ -57,14 +58,14 @@ def _requirements(folder: Path) -> tuple[str, set[str]]:
 
 
 def _runner(folder: Path) -> str:
-    return next((runner for lock, runner in LOCKS.items() if (folder / lock).exists()), "")
+    return next((runner for lock, runner in LOCKS.items() if os.path.exists(folder / lock)), "")
 
 
 def _python(folder: Path) -> str:
     """The interpreter of the folder's own environment, where that is in the usual place; else the caller's."""
     if _runner(folder):
         return "python"
-    return ".venv/bin/python" if (folder / ".venv/bin/python").exists() else "python3"
+    return ".venv/bin/python" if os.path.exists(folder / ".venv/bin/python") else "python3"
 
 
 def _text(path: Path) -> str:

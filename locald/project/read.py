@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from signal import Signals
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
@@ -32,7 +31,8 @@ OURS = "LOCALD_"
 # Of what RFC 3986 allows in a segment, what means nothing to a shell: ${services.api.url} stands in commands.
 PREFIX = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~%@:+=,-]+)+")
 PREFIX_MAX = 200
-SIGNALS = tuple(each.name.removeprefix("SIG") for each in Signals if each.name not in ("SIGKILL", "SIGSTOP"))
+# What programs end by, of those that both systems have (signal(7)); httpd ends by WINCH, for one.
+SIGNALS = ("TERM", "INT", "QUIT", "HUP", "USR1", "USR2", "WINCH", "ALRM", "ABRT", "PIPE")
 SHOWN_MAX = 60
 EXAMPLE = '[services.web] and below it command = "npm run dev"'
 
@@ -191,7 +191,7 @@ class Reader:
                 # All that a list or a table may have in it here are strings.
                 hint = f'in quotes: "{each}"' if isinstance(each, int | float) else ""
                 self.refuse((*path, key), f"expected a string, got {_shown(each)}", hint)
-        expected = field.type.__metadata__[0].title
+        expected = field.type.__metadata__[-1].title
         self.refuse(path, f"expected {expected}, got {_shown(value)}", _meant(value, field.type, expected))
 
 
@@ -323,11 +323,9 @@ def _meant(value: object, kind: Any, expected: str) -> str:
         return f'"{value}"' if "string" in expected and isinstance(value, int | float) else ""
     if "list of" in expected:
         return f'in brackets: ["{value}"]' if value.isprintable() else ""
-    words = re.findall(r'"([\w-]+)"', expected)
-    if words:
-        return toml.near(value, words, "the words are")
     try:
         msgspec.convert(value, kind, strict=False)
     except msgspec.ValidationError:
-        return ""
+        words = re.findall(r'"([\w-]+)"', expected)
+        return toml.near(value, words, "the words are") if words else ""
     return f"without quotes: {value}"

@@ -22,7 +22,8 @@ from collections.abc import Iterator, Mapping
 from msgspec import Struct
 
 from locald.errors import LocaldError
-from locald.project.model import Service
+from locald.project import hosts
+from locald.project.model import Project, Service
 
 __all__ = ["Place", "references", "substitute", "texts"]
 
@@ -38,6 +39,11 @@ class Place(Struct, frozen=True):
     socket: str = ""
     url: str = ""
     host: str = "127.0.0.1"
+
+    @property
+    def serves(self) -> bool:
+        """Whether anything listens there."""
+        return self.port is not None or bool(self.socket)
 
 
 def texts(service: Service) -> Iterator[tuple[tuple[str | int, ...], str]]:
@@ -59,32 +65,31 @@ def references(text: str, services: Mapping[str, Service]) -> Iterator[tuple[str
         yield _split(match, services)
 
 
-def substitute(text: str, own: Place, places: Mapping[str, Place], names: Mapping[str, str]) -> str:
-    """The text with the values in it; ``names`` are the hosts of all services.  Raises LocaldError for a value that
-    there is none of."""
+def substitute(text: str, project: Project, name: str, places: Mapping[str, Place]) -> str:
+    """The text of a service with the values in it; its own place is one of ``places``.  Raises LocaldError for a value
+    that there is none of."""
 
     def refer(match: re.Match[str]) -> str:
-        service, key = _split(match, names)
+        service, key = _split(match, project.services)
         place = places.get(service)
         if place is None:
             raise LocaldError(f"{match[0]}: {service} has no place yet", f"add {service} to depends_on")
-        values = {
-            "url": place.url.rstrip("/"),
-            "name": names[service],
-            "host": place.host,
-            "port": str(place.port or ""),
-            "socket": place.socket,
-        }
-        if not values[key]:
+        value = hosts.full(project, service) if key == "name" and place.serves else _value(place, key)
+        if not value:
             raise LocaldError(f"{match[0]}: {service} has no {key}", _remedy(place))
-        return values[key]
+        return value
 
     def mine(match: re.Match[str]) -> str:
         word = match[1] or match[2]
-        value = str(own.port or "") if word == "PORT" else own.socket
-        return value or match[0]
+        return _value(places[name], word.lower()) or match[0]
 
     return OWN.sub(mine, REFERENCE.sub(refer, text))
+
+
+def _value(place: Place, key: str) -> str:
+    """A value of the place, "" for what there is none of."""
+    values = {"url": place.url.rstrip("/"), "port": str(place.port or ""), "socket": place.socket}
+    return place.host if key == "host" and place.port else values.get(key, "")
 
 
 def _split(match: re.Match[str], known: Mapping[str, object]) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from locald.project.model import Command
-from locald.project.words import Scripts, appended, reach
+from locald.project.words import Reached, Scripts, appended, reach
 
 __all__ = ["Supply", "Tool", "recognise", "supply"]
 
@@ -49,7 +49,7 @@ LOOPBACK = "--host 127.0.0.1"
 
 TOOLS = (
     Tool("vite", ("vite",), others=("build", "optimize"), words=STRICT, host=LOOPBACK, name_environ=VITE_NAMES),
-    Tool("vitepress", ("vitepress",), ("dev", "serve", "preview"), words=STRICT, host=LOOPBACK,
+    Tool("vitepress", ("vitepress",), others=("build", "init"), words=STRICT, host=LOOPBACK,
          name_environ=VITE_NAMES),
     Tool("react-router", ("react-router",), ("dev",), words=STRICT, host=LOOPBACK, name_environ=VITE_NAMES),
     Tool("remix", ("remix",), ("vite:dev",), words=STRICT, host=LOOPBACK, name_environ=VITE_NAMES),
@@ -100,38 +100,33 @@ def supply(command: Command, port: int, name: str, scripts: Scripts, given: Mapp
     tool = _tool(reached.words)
     if tool is None:
         return Supply(command)
-    values = {"port": str(port), "name": name}
-    foreign = not name.endswith(".localhost")
-    words, notes = "", []
-    mine = re.compile(tool.given)
-    has_port = any(mine.fullmatch(word) for word in reached.words[1:]) or bool(ANY_PORT.search(reached.text))
-    has_port = has_port or any(key in given or _assigns(reached.text, key) for key in tool.port_environ)
-    environ = {key: value for key, value in tool.environ.items() if key not in given}
+    has_port = _has_port(tool, reached, given)
+    parts: list[tuple[dict[str, str], tuple[str, ...], str]] = [(tool.environ, (), "needs it here")]
     if not has_port:
-        environ |= tool.port_environ
-        words = tool.words
-        if words and tool.host and not _has(reached.words, tool.host):
-            words += f" {tool.host}"
-    if foreign:
-        environ |= {key: value for key, value in tool.name_environ.items() if key not in given}
-        if tool.name_words and not _has(reached.words, tool.name_words):
-            words += f" {tool.name_words}"
-    more = words.format_map(values).split()
-    environ = {key: value.format_map(values) for key, value in environ.items()}
-    if more:
-        notes.append(f"{' '.join(more)} added: {_why(tool, bool(tool.words) and not has_port)}")
-    for key, value in environ.items():
-        notes.append(f"{key}={value} set: {_why(tool, key in tool.port_environ)}")
-    return Supply(
-        appended(command, (*reached.before, *more)) if more else command,
-        environ,
-        () if has_port else tuple(key for key in tool.port_unset if key not in given),
-        tuple(notes),
-    )
+        parts.append((tool.port_environ, (tool.words, tool.host if tool.words else ""), "ignores PORT"))
+    if not name.endswith(".localhost"):
+        parts.append((tool.name_environ, (tool.name_words,), "needs it for this name"))
+    more: list[str] = []
+    environ: dict[str, str] = {}
+    notes: list[str] = []
+    for variables, options, why in parts:
+        words = [word for option in options if not _has(reached.words, option) for word in option.split()]
+        words = [word.format(port=port, name=name) for word in words]
+        more += words
+        notes += [f"{' '.join(words)} added: {tool.name} {why}"] if words else []
+        for key in (key for key in variables if key not in given):
+            environ[key] = variables[key].format(port=port, name=name)
+            notes.append(f"{key}={environ[key]} set: {tool.name} {why}")
+    unset = () if has_port else tuple(key for key in tool.port_unset if key not in given)
+    return Supply(appended(command, reached.before, more), environ, unset, tuple(notes))
 
 
-def _why(tool: Tool, port: bool) -> str:
-    return f"{tool.name} ignores PORT" if port else f"{tool.name} needs it here"
+def _has_port(tool: Tool, reached: Reached, given: Mapping[str, str]) -> bool:
+    """Whether the user's own words say which port it is."""
+    mine = re.compile(tool.given)
+    if any(mine.fullmatch(word) for word in reached.words[1:]) or ANY_PORT.search(reached.text):
+        return True
+    return any(key in given or re.search(rf"\b{key}=", reached.text) for key in tool.port_environ)
 
 
 def _tool(words: tuple[str, ...]) -> Tool | None:
@@ -144,9 +139,6 @@ def _tool(words: tuple[str, ...]) -> Tool | None:
 
 
 def _has(words: tuple[str, ...], option: str) -> bool:
-    flag = option.split()[0]
+    """Whether the words have the first one of ``option``, a flag, already."""
+    flag = option.partition(" ")[0]
     return any(word == flag or word.startswith(f"{flag}=") for word in words)
-
-
-def _assigns(text: str, key: str) -> bool:
-    return re.search(rf"\b{key}=", text) is not None

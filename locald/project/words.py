@@ -49,9 +49,12 @@ def reach(command: Command, scripts: Scripts) -> Reached:
     return _line(command, scripts, ".", DEPTH) if isinstance(command, str) else _words(command, scripts, ".", DEPTH)
 
 
-def appended(command: Command, words: Sequence[str]) -> Command:
-    """The command with more words at its end."""
-    return f"{command.rstrip()} {shlex.join(words)}" if isinstance(command, str) else (*command, *words)
+def appended(command: Command, before: Sequence[str], words: Sequence[str]) -> Command:
+    """The command with more words at its end, ``before`` in front of them; as it is, if there are none."""
+    if not words:
+        return command
+    more = (*before, *words)
+    return f"{command.rstrip()} {shlex.join(more)}" if isinstance(command, str) else (*command, *more)
 
 
 def _line(text: str, scripts: Scripts, folder: str, depth: int) -> Reached:

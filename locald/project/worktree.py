@@ -43,7 +43,7 @@ def look(folder: Path) -> Worktree | None:
     found = top(folder)
     if found is None:
         return None
-    own = _folder(found, _read(found / ".git").removeprefix("gitdir: ")) if (found / ".git").is_file() else None
+    own = _folder(found, _read(found / ".git").removeprefix("gitdir: ")) if os.path.isfile(found / ".git") else None
     common = _folder(own, _read(own / "commondir")) if own else None
     if own is None or common is None:
         return Worktree(found)
@@ -86,7 +86,7 @@ def _is_bare(common: Path) -> bool:
 def _folder(base: Path, text: str) -> Path | None:
     """The folder that a file of git names, as seen from where the file is."""
     path = Path(os.path.normpath(base / text)) if text else base
-    return path if text and path.is_dir() else None
+    return path if text and os.path.isdir(path) else None
 
 
 def _read(path: Path) -> str:
