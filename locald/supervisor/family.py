@@ -61,6 +61,14 @@ class Table:
                 front += self.children.get(pid, ())
         return {pid: self.by_pid[pid] for pid in found if not self.by_pid[pid].zombie}
 
+    def is_zombie(self, pid: int, born: float) -> bool:
+        """Whether this process has ended, and was not waited for."""
+        return pid in self.by_pid and self.by_pid[pid].born == born and self.by_pid[pid].zombie
+
+    def is_child(self, pid: int, parent: int) -> bool:
+        """Whether the one is a child of the other."""
+        return pid in self.by_pid and self.by_pid[pid].parent == parent
+
     def adopted(self, adopter: int, own_session: int, known: Collection[int]) -> list[Kin]:
         """Those that lost their parent, less the known; who is of our own session is somebody else's child."""
         kin = [self.by_pid[pid] for pid in self.children.get(adopter, ())]

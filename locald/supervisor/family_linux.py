@@ -26,10 +26,10 @@ TICKS = os.sysconf("SC_CLK_TCK")
 LISTEN = "0A"  # TCP_LISTEN, include/net/tcp_states.h
 
 
-def adopt_orphans() -> None:
-    """Become the parent of each descendant that loses its own.  Kept over exec, not over fork."""
+def adopt_orphans(yes: bool) -> None:
+    """Become the parent of each descendant that loses its own, or not any more.  Kept over exec, not over fork."""
     prctl = ctypes.CDLL(None, use_errno=True).prctl
-    if prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+    if prctl(PR_SET_CHILD_SUBREAPER, int(yes), 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
 
 
@@ -58,6 +58,8 @@ def kin(pid: int) -> Kin | None:
     # The name in parentheses may have spaces and parentheses in it: what follows the last one has none.
     words = text[text.rindex(b")") + 2 :].split()
     state = words[0].decode().replace("X", "Z")
+    if state == "Z" and int(words[17]) > 1:
+        state = "S"  # its first thread has ended, and others go on
     return Kin(pid, int(words[1]), int(words[2]), int(words[3]), int(words[19]) / TICKS, state)
 
 

@@ -69,7 +69,7 @@ class Forest:
         self._to_kill: set[str] = set()
         self._burial: asyncio.Handle | None = None
         self._stray_hunt: asyncio.Task[None] | None = None
-        system.adopt_orphans()
+        system.adopt_orphans(True)
         self._ends = system.Ends()
         self._loop.add_reader(self._ends.fileno(), self.bury)
         # Not by the loop: uvloop keeps SIGCHLD for itself.
@@ -134,7 +134,8 @@ class Forest:
         if tree.group:
             marked += cgroup.Group(Path(tree.group)).members()
         found = table.family(tree.sessions, tree.seen, marked)
-        tree.seen = {pid: kin.born for pid, kin in found.items()}
+        unburied = {pid: born for pid, born in tree.seen.items() if table.is_zombie(pid, born)}
+        tree.seen = {pid: kin.born for pid, kin in found.items()} | unburied
         # A session's number may become another's once nobody is in it.
         used = {kin.session for kin in found.values()} | {kin.group for kin in found.values()}
         tree.sessions &= used.union(self._helpers, [tree.leader or 0])
@@ -169,21 +170,30 @@ class Forest:
                 tree.leader, tree.exit = None, code
                 concerned[tree.service] = tree
             else:
-                self._note_code(pid, code)
+                concerned.update(self._note_code(pid, code))
         table = self._look() if concerned else self._table
         for tree in concerned.values():
             self._settle(tree, table)
 
-    def _note_code(self, pid: int, code: int) -> None:
-        for tree in self._trees.values():
-            if pid in tree.seen:
-                tree.last = code
+    def _note_code(self, pid: int, code: int) -> dict[str, Tree]:
+        """The tree that this one, which we had adopted, was of."""
+        found = {tree.service: tree for tree in self._trees.values() if pid in tree.seen}
+        for tree in found.values():
+            tree.last = code
+        return found
 
     def _settle(self, tree: Tree, table: Table | None) -> None:
         """A process of this tree has ended: is anybody left?"""
         if tree.leader is not None or self._trees.get(tree.service) is not tree:
             return
         rest = self._watch(tree, self._living(tree, table or self._look()))
+        if not rest and any(self._table.is_child(pid, os.getpid()) for pid in tree.seen):
+            self._bury_soon()  # it has ended since we looked for the dead
+            return
+        if rest and all(kin.session in self._helpers for kin in rest.values()):
+            for kin in rest.values():
+                self.end_helper(kin.session)  # a check of a service that is no more; its end brings us here again
+            return
         if not rest:
             self._fell(tree)
         self._ended(tree, bool(rest))
@@ -266,7 +276,9 @@ class Forest:
         if system.adopter() != os.getpid():
             return []  # process 1 has children that were never ours
         self._look()
-        return self._orphans()
+        claims = self._claims.items()
+        # Who has the marker of another daemon, which was killed, is for that one's successor.
+        return [kin for marker, some in claims if not marker or marker.startswith(f"{self.token}:") for kin in some]
 
     async def close(self) -> None:
         """Return when no stray is left either."""
@@ -274,6 +286,7 @@ class Forest:
             await self._stray_hunt
         await self._hunt()
         self.abandon()
+        system.adopt_orphans(False)
 
     def abandon(self) -> None:
         """Hear nothing more, and leave everything as it is."""

@@ -6,7 +6,13 @@ from collections.abc import Iterable
 
 __all__ = ["candidates", "dial_addresses", "rank"]
 
-ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  (what a server says, and whom we ask instead)
+# What a server says that it listens on, and whom to ask instead.
+REACHED_AT = {
+    "0.0.0.0": ("127.0.0.1",),  # noqa: S104
+    "::": ("127.0.0.1", "::1"),  # takes IPv4 too, if it was not told otherwise
+    "::ffff:127.0.0.1": ("127.0.0.1",),  # Java's way to say it
+    "::ffff:0.0.0.0": ("127.0.0.1",),
+}
 
 
 def candidates(listeners: Iterable[tuple[str, int]], allotted: int | None) -> list[int]:
@@ -16,9 +22,7 @@ def candidates(listeners: Iterable[tuple[str, int]], allotted: int | None) -> li
 
 def dial_addresses(listeners: Iterable[tuple[str, int]], port: int) -> list[str]:
     """Where a listener of this port can be reached: 127.0.0.1 before ::1, before others."""
-    found = {ANY.get(address, address) for address, each in listeners if each == port}
-    if "::1" in found:
-        found.add("127.0.0.1")  # a listener of :: takes IPv4 too, as a rule: tried first, as everywhere
+    found = {reached for address, each in listeners if each == port for reached in REACHED_AT.get(address, (address,))}
     return sorted(found, key=lambda address: (address != "127.0.0.1", address != "::1", address))
 
 

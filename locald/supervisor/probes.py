@@ -120,9 +120,10 @@ class Probe:
         own = self._listeners()
         self._next_scan = self._elapsed() * 1.5 + SCAN_S
         ports = listening.candidates(own, allotted)
-        if taken and allotted in ports:
-            return Found(taken, allotted)
-        if ports and allotted not in ports:
+        if allotted in ports:
+            address = await _dial(listening.dial_addresses(own, allotted), allotted)
+            return Found(address, allotted) if address else None
+        if ports:
             return await self._another(own, ports, allotted)
         return self._by_outsider(taken, allotted) if taken else None
 

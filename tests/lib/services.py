@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Coroutine
@@ -10,13 +11,39 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 import uvloop
 
+from locald.supervisor import cgroup
 from locald.supervisor.spec import MARKER, Seen, Spec, Start
 from locald.supervisor.supervisor import Supervisor
 
+BASE = cgroup.find()
+REASON = "no control group of version 2 that we may write to: root has one, and who runs below a systemd user manager"
+NEEDS_GROUP = pytest.mark.skipif(BASE is None, reason=REASON)
+
 PATIENCE_S = 30.0  # for what takes a moment, on a busy machine
 ENVIRON = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
+
+# A beginning of server programs: listen() on the port of the environment or another, and serve() these statuses.
+SERVER = """
+import os, socket, sys
+def listen(port, address="127.0.0.1"):
+    s = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.bind((address, port))
+    s.listen()
+    return s
+def serve(s, *answers):
+    while True:
+        c = s.accept()[0]
+        request = c.recv(1000)
+        if request:
+            c.sendall(b"HTTP/1.1 " + answers[0].encode() + b" x\\r\\nContent-Length: 0\\r\\n\\r\\n")
+            answers = answers[1:] or answers
+        c.close()
+port = int(os.environ["PORT"])
+"""
 
 
 class Lines:
@@ -141,16 +168,19 @@ class Rig:
         return [state for i, state in enumerate(states) if i == 0 or states[i - 1] != state]
 
 
-def ours(token: str) -> list[psutil.Process]:
-    """Processes with this supervisor's marker."""
-    found = []
+def marked(token: str) -> dict[psutil.Process, str]:
+    """Processes with this supervisor's marker, and the services that it names."""
+    found = {}
     for process in psutil.process_iter():
-        try:
-            if process.environ().get(MARKER, "").startswith(token + ":"):
-                found.append(process)
-        except psutil.Error:
-            pass
+        with contextlib.suppress(psutil.Error, ProcessLookupError):
+            prefix, _, service = process.environ().get(MARKER, "").partition(":")
+            if prefix == token:
+                found[process] = service
     return found
+
+
+def ours(token: str) -> list[psutil.Process]:
+    return [*marked(token)]
 
 
 def zombies() -> list[psutil.Process]:
@@ -162,11 +192,13 @@ def run(
     test: Callable[[Rig], Coroutine[Any, Any, None]],
     loop: Callable[[], Any] = uvloop.new_event_loop,
     closed: bool = False,
+    house: str = "",
+    cgroups: bool = False,
 ) -> None:
     """Run a test with a rig of its own; afterwards nothing is left of any service.  ``closed``: by the test itself."""
 
     async def main() -> None:
-        rig = Rig(folder)
+        rig = Rig(folder, house, cgroups)
         try:
             await test(rig)
         finally:

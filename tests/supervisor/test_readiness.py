@@ -10,30 +10,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from services import Rig, run
+from services import SERVER, Rig, run
 
 from locald.supervisor import listening, probes
 from locald.supervisor.ports import free_port
 from locald.supervisor.spec import Ready, Start
-
-SERVER = """
-import os, socket, sys
-def listen(port, address="127.0.0.1"):
-    s = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
-    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    s.bind((address, port))
-    s.listen()
-    return s
-def serve(s, *answers):
-    while True:
-        c = s.accept()[0]
-        request = c.recv(1000)
-        if request:
-            c.sendall(b"HTTP/1.1 " + answers[0].encode() + b" x\\r\\nContent-Length: 0\\r\\n\\r\\n")
-            answers = answers[1:] or answers
-        c.close()
-port = int(os.environ["PORT"])
-"""
 
 
 @pytest.fixture(autouse=True)
@@ -81,7 +62,18 @@ def test_ipv6_only(tmp_path: Path) -> None:
     run(tmp_path, test)
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "0.0.0.0", "::"])
+def test_ipv6_only_while_another_server_has_the_port_of_ipv4(tmp_path: Path) -> None:
+    async def test(rig: Rig) -> None:
+        port = free_port()
+        rig.python("web", SERVER + "serve(listen(port, '::1'), '200')", port=port)
+        with listener(port):
+            rig.supervisor.start("web")
+            assert (await rig.until("web", "ready")).address == "::1"
+
+    run(tmp_path, test)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "0.0.0.0", "::", "::ffff:127.0.0.1"])
 def test_a_tool_that_ignores_its_port_is_found(tmp_path: Path, address: str) -> None:
     async def test(rig: Rig) -> None:
         told, chosen = free_port(), free_port()
@@ -225,6 +217,20 @@ def test_a_command_that_hangs_ends_with_the_service(tmp_path: Path) -> None:
     run(tmp_path, test)
 
 
+@pytest.mark.parametrize("code", [0, 3])
+def test_a_command_that_is_all_that_is_left(tmp_path: Path, code: int) -> None:
+    async def test(rig: Rig) -> None:
+        check = ("/bin/sh", "-c", "touch asked; sleep 1000")
+        rig.sh(
+            "db", f"until test -e asked; do sleep 0.01; done; exit {code}", ready=Ready(command=check), restart="never"
+        )
+        rig.supervisor.start("db")
+        seen = await rig.until("db", "stopped", "crashed")
+        assert (seen.code, seen.why) == (code, f"ended with exit code {code}")
+
+    run(tmp_path, test)
+
+
 def test_a_command_that_hangs_is_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from locald.supervisor import supervisor
 
@@ -331,5 +337,6 @@ def test_where_to_dial() -> None:
     listeners = {("0.0.0.0", 1), ("::", 2), ("::1", 3), ("192.0.2.7", 4), ("127.0.0.1", 1)}
     assert listening.dial_addresses(listeners, 1) == ["127.0.0.1"]
     assert listening.dial_addresses(listeners, 2) == ["127.0.0.1", "::1"]
+    assert listening.dial_addresses(listeners, 3) == ["::1"]
     assert listening.dial_addresses(listeners, 4) == ["192.0.2.7"]
     assert listening.dial_addresses(listeners, 5) == []
