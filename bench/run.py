@@ -24,6 +24,7 @@ sys.path.insert(0, str(ROOT / "csrc"))
 sys.path.insert(0, str(ROOT / "bench"))
 sys.path.insert(0, str(ROOT / "tests/lib"))
 import build_shim  # noqa: E402
+import logs  # noqa: E402
 import readme  # noqa: E402
 import routes  # noqa: E402
 from proxy.measure import measure as proxies  # noqa: E402
@@ -150,6 +151,7 @@ PARTS: dict[str, Callable[[Path], list[Table]]] = {
     "start": lambda folder: ratios("Start-up (median)", starts()),
     "proxy": proxies,
     "https": secure,
+    "logs": logs.measure,
     "routes": lambda folder: ratios("Looking up a route (median)", routes.measure()),
 }
 

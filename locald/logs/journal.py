@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from locald.logs.writer import Writer
 
 __all__ = ["Journal"]
 
+CLEAR_S = 86400.0  # between two looks for what is too old, when something is opened: no timer wakes us for it
+
 
 class Journal:
     """The logs below a folder of this user's.  Made inside the event loop that reads; there is one at a time."""
@@ -23,11 +26,13 @@ class Journal:
         self._bounds = bounds or Bounds()
         self._turns = Turns()
         self._writers: dict[str, Writer] = {}
-        self.clear()
+        self._cleared = 0.0
 
     def open(self, service: str) -> Writer:
         """The log of a service, such as "shop/web"; there is one of it.  Raises LocaldError for a name that can have
         none.  Whether its files can be written shows with the first line."""
+        if not 0 <= time.time() - self._cleared < CLEAR_S:
+            self.clear()
         writer = self._writers.get(service)
         if writer is None or writer.closed:
             writer = self._writers[service] = self._make(service, writer.last if writer else 0)
@@ -47,6 +52,7 @@ class Journal:
 
     def clear(self) -> None:
         """Remove what is too old, also of services that are long gone; a folder without lines goes too."""
+        self._cleared = time.time()
         for folder, _, _ in os.walk(self._folder, topdown=False):
             below = os.path.relpath(folder, self._folder)
             if below == "." or id_of(below) is None:

@@ -67,15 +67,12 @@ class Reader:
         changed = self._watch(wake)
         yield []
         while True:
-            trails = [trail for path, trail in self._by_path().items() if path in changed]
+            trails = [trail for trail in self._trails.values() if trail.folder in changed]
             while parts := [lines for trail in trails if (lines := trail.more()) is not None]:
                 yield [*_merge(map(iter, parts))]
-            changed = wake.wait()
-            if any(path not in self._by_path() for path in changed):
+            changed, made = wake.wait()
+            if made:
                 changed |= self._watch(wake)
-
-    def _by_path(self) -> dict[str, Trail]:
-        return {trail.folder: trail for trail in self._trails.values()}
 
     def _watch(self, wake: Wake) -> set[str]:
         """All folders, and all that has happened in them."""
@@ -101,14 +98,7 @@ class Reader:
 
 def _merge(parts: Iterable[Iterator[Line]]) -> Iterator[Line]:
     """By time; those of one service stay in their order, though the clock was put back."""
-
-    def keyed(part: Iterator[Line]) -> Iterator[tuple[str, Line]]:
-        latest = ""
-        for service, record in part:
-            latest = max(latest, record.time)
-            yield latest, (service, record)
-
-    return (line for _, line in heapq.merge(*map(keyed, parts), key=lambda pair: pair[0]))
+    return heapq.merge(*parts, key=lambda line: line[1].time)
 
 
 class Trail:

@@ -6,6 +6,7 @@ synced: what write(2) took outlives the daemon, though not a loss of power.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -140,17 +141,17 @@ class Segments:
             return time.time()
 
     def clear(self) -> None:
-        """Remove what is too old, and so many of the oldest that the newest one has room."""
-        room = self._bounds.size - self._most
-        for number in reversed(numbers(self._folder)[:-1]):
-            path = path_of_segment(self._folder, number)
-            try:
-                seen = os.lstat(path)
-                room -= seen.st_size
-                if room < 0 or seen.st_mtime < time.time() - self._bounds.age:
-                    os.unlink(path)
-            except FileNotFoundError:
-                pass
+        """Remove what is too old, and so many of the oldest that the one that is written to has room."""
+        room = self._bounds.size - (self._most if self._number else 0)
+        oldest = time.time() - self._bounds.age
+        for number in reversed(numbers(self._folder)):
+            if number != self._number:
+                path = path_of_segment(self._folder, number)
+                with contextlib.suppress(FileNotFoundError):
+                    seen = os.lstat(path)
+                    room -= seen.st_size
+                    if room < 0 or seen.st_mtime < oldest:
+                        os.unlink(path)
 
     def close(self) -> None:
         if self._fd >= 0:

@@ -18,7 +18,7 @@ __all__ = ["Source", "pipe", "terminal"]
 ROWS, COLUMNS = 40, 120
 READ = 1 << 16  # of a pipe; a PTY gives 4 KB at a time
 SHORT = 1 << 10  # less than this was all there was
-DRAIN = 1 << 21  # more than any PTY or pipe holds, for whose writer may be faster than we are
+DRAIN = 1 << 17  # bytes; more than a PTY or a pipe holds, whose writer may be faster than we are
 PARTIAL_S = 0.5  # a prompt or a progress bar is seen after this time, without its LF
 
 

@@ -60,18 +60,22 @@ class Wake:
         self._queue.control([event], 0)
         return fd
 
-    def wait(self) -> set[str]:
-        """Those of the folders in which something has happened.  Raises BrokenPipeError when the other end is gone."""
+    def wait(self) -> tuple[set[str], bool]:
+        """Those of the folders in which something has happened, and whether something was made there.  Raises
+        BrokenPipeError when the other end is gone."""
         changed: set[str] = set()
+        files = {fd for _, fd in self._newest.values()}
+        made = False
         for event in self._queue.control(None, 64, None):
             if event.ident == self._also:
                 if event.flags & queue.KQ_EV_EOF:
                     raise BrokenPipeError
             elif event.ident in self._folders:
                 changed.add(self._folders[event.ident])
+                made = made or event.ident not in files
         for folder in changed:
             self._watch_newest(folder)
-        return changed
+        return changed, made
 
     def close(self) -> None:
         self._queue.close()

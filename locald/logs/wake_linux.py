@@ -39,21 +39,24 @@ class Wake:
         if number >= 0:
             self._folders[number] = folder
 
-    def wait(self) -> set[str]:
-        """Those of the folders in which something has happened.  Raises BrokenPipeError when the other end is gone."""
+    def wait(self) -> tuple[set[str], bool]:
+        """Those of the folders in which something has happened, and whether something was made there.  Raises
+        BrokenPipeError when the other end is gone."""
         events = dict(self._poll.poll())
         if self._also in events:
             raise BrokenPipeError
         data = os.read(self._fd, ROOM)
         changed: set[str] = set()
+        made = False
         at = 0
         while at < len(data):
-            number, _, _, length = EVENT.unpack_from(data, at)
+            number, mask, _, length = EVENT.unpack_from(data, at)
             at += EVENT.size + length
             if number < 0:  # IN_Q_OVERFLOW: some were not told
-                return {*self._folders.values()}
+                return {*self._folders.values()}, True
             changed.add(self._folders[number])
-        return changed
+            made = made or bool(mask & (IN_CREATE | IN_MOVED_TO))
+        return changed, made
 
     def close(self) -> None:
         os.close(self._fd)
