@@ -50,8 +50,8 @@ def shut(gate: Gate, route: Route, request: Request, waited: float = 0.0) -> Pag
     """503: what the service does instead of answering.  ``waited``: so many seconds, and in vain."""
     for_people = form_of(request) == "html"
     after, lines = _tail(gate, 0, LINES_MAX if for_people else FEW) if _is_ours(request) else (0, ())
-    view = _view(gate)
     safe = request.method in (b"GET", b"HEAD")
+    view = _view(gate, for_people and safe)
     prefix = route.path.decode()
     facts = view["facts"]
     if waited:
@@ -99,7 +99,7 @@ def _log(gate: Gate, request: Request, query: bytes) -> Page:
     after, lines = _tail(gate, asked)
     if after < asked:  # it is another log than the one that the page knows
         after, lines = _tail(gate, 0)
-    view = {**_view(gate), "state": gate.state, "after": after, "lines": lines}
+    view = {**_view(gate, True), "state": gate.state, "after": after, "lines": lines}
     body = json.dumps(view, separators=(",", ":")).encode()
     return Page(200, "The log", fields=NO_STORE, body=(LOG_TYPE.encode(), body), unlogged=True)
 
@@ -168,14 +168,17 @@ def _is_ours(request: Request) -> bool:
 # What there is to say.
 
 
-def _view(gate: Gate) -> dict[str, Any]:
+def _view(gate: Gate, on_page: bool) -> dict[str, Any]:
     """The words of a state; its page's script puts them in place of those of the state before."""
     title, facts, hint, button = _words(gate)
     told = gate.told
     if told.why:
         facts.append(_sentence(told.why))
     facts += [_sentence(note) for note in told.notes]
-    return {"title": title, "facts": facts, "hint": hint, "button": button, "busy": gate.state not in BROKEN}
+    busy = gate.state not in BROKEN
+    if busy and on_page:
+        facts.append("This page follows its log, and reloads by itself when it is ready.")
+    return {"title": title, "facts": facts, "hint": hint, "button": button, "busy": busy}
 
 
 def _words(gate: Gate) -> tuple[str, list[str], str, str]:

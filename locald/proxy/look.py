@@ -28,22 +28,27 @@ def _colours(palette: str) -> str:
 
 STYLE = f"""
 :root {{ color-scheme: light dark; font: 16px/1.6 system-ui, sans-serif;
-  --panel: #f4f5f7; --line: #dfe2e7; --calm: #2c8a3f; {_colours(LIGHT)} }}
+  --panel: #f4f5f7; --line: #dfe2e7; --calm: #2c8a3f; --bad: #c5352b; {_colours(LIGHT)} }}
 @media (prefers-color-scheme: dark) {{ :root {{
-  --panel: #1b1d21; --line: #32353b; --calm: #56d364; {_colours(DARK)} }} }}
+  --panel: #1b1d21; --line: #32353b; --calm: #56d364; --bad: #ff7b72; {_colours(DARK)} }} }}
 body {{ max-width: 42rem; margin: 12vh auto; padding: 0 1.5rem }}
-body.wide {{ max-width: 60rem; margin: 9vh auto }}
+body.wide {{ max-width: 60rem; margin: 8vh auto 4vh }}
+html {{ scrollbar-gutter: stable }}
+#facts p {{ margin: .3rem 0 }}
 h1 {{ font-size: 1.5rem; line-height: 1.3; margin: 0 0 1rem }}
 small {{ color: GrayText; letter-spacing: .08em }}
 li {{ margin: .2rem 0 }}
-.busy h1::before {{ content: ""; display: inline-block; width: .55em; height: .55em; margin-right: .5em;
-  border-radius: 50%; background: var(--calm); animation: breathe 2.4s ease-in-out infinite }}
+.busy h1::before, .broken h1::before {{ content: ""; display: inline-block; width: .55em; height: .55em;
+  margin-right: .5em; border-radius: 50%; background: var(--bad) }}
+.busy h1::before {{ background: var(--calm); animation: breathe 2.4s ease-in-out infinite }}
 @keyframes breathe {{ 50% {{ opacity: .25 }} }}
 @media (prefers-reduced-motion: reduce) {{ .busy h1::before {{ animation: none }} }}
 #log {{ font: 13px/1.55 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; background: var(--panel);
-  border: 1px solid var(--line); border-radius: 8px; padding: .8rem 1rem; margin: 1.5rem 0; max-height: 52vh;
-  overflow: auto; overscroll-behavior: contain; white-space: pre-wrap; overflow-wrap: anywhere; tab-size: 4 }}
+  border: 1px solid var(--line); border-radius: 8px; padding: .8rem 1rem; margin: 1.3rem 0; max-height: 48vh;
+  overflow: auto; scrollbar-width: thin; overscroll-behavior: contain; white-space: pre-wrap;
+  overflow-wrap: anywhere; tab-size: 4 }}
 #log:empty {{ display: none }}
+.wide:not(.busy, .broken) #log {{ max-height: none }}
 #log div {{ min-height: 1.55em; unicode-bidi: isolate }}
 button {{ font: inherit; padding: .4rem 1.1rem; border: 1px solid var(--line); border-radius: 8px;
   background: var(--panel); color: inherit; cursor: pointer }}
@@ -92,13 +97,14 @@ SCRIPT = """
     form.hidden = !now.button
     put(form.querySelector("button"), now.button)
     page.classList.toggle("busy", now.busy)
+    page.classList.toggle("broken", !now.busy)
   }
 
   function opened() {
     if (safe === "yes") return location.reload()
     put(title, "It is ready")
     facts.replaceChildren(made("p", "Reload this page to send what you have sent once more.", ""))
-    page.classList.remove("busy")
+    page.classList.remove("busy", "broken")
   }
 
   async function look() {

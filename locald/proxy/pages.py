@@ -297,8 +297,9 @@ def _html(page: Page) -> str:
         f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(page.title)}</title>'
     )
     head += f"<style>{STYLE}</style>"
-    kinds = ("wide " if page.log or page.live else "") + ("busy" if page.live and page.live.busy else "")
-    shape = f' class="{kinds.strip()}"' if kinds else ""
+    shape = ""
+    if page.log or page.live:
+        shape = f' class="wide{"" if page.live is None else " busy" if page.live.busy else " broken"}"'
     body = f"<body{shape}{data}>{''.join(parts)}</body>"
     return f'<!doctype html><html lang="en"><head>{head}</head>{body}</html>\n'
 

@@ -40,6 +40,7 @@ def test_every_limit_is_shown_at_work_and_has_a_reason() -> None:
             "test_door.py",
             "test_pool.py",
             "test_access.py",
+            "test_gate.py",
             "test_http2.py",
             "test_http2_clients.py",
         )
