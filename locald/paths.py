@@ -60,6 +60,16 @@ class Paths:
         return self.state / "aliases.json"
 
     @property
+    def projects(self) -> PurePosixPath:
+        """Which projects are up."""
+        return self.state / "projects.json"
+
+    @property
+    def sockets(self) -> PurePosixPath:
+        """The folder of the Unix sockets of services."""
+        return self.runtime / "services"
+
+    @property
     def authority(self) -> PurePosixPath:
         """The folder of the user's certificate authority."""
         return self.state / "ca"

@@ -14,7 +14,7 @@ MODULES = sorted(path for path in LOCALD.rglob("*.py*") if path.suffix in (".py"
 PURE = re.compile(r'"""[^"]*\[pure\]', re.DOTALL)
 IMPURE_LIBRARIES = {"asyncio", "socket", "ssl", "subprocess", "os", "time", "select", "threading", "uvloop"}
 PURE_LIBRARIES = {"msgspec", "cryptography"}
-OUTSIDE = {"click", "cryptography", "msgspec", "psutil", "uvloop", "cython", "libc", "cpython"}
+OUTSIDE = {"click", "cryptography", "msgspec", "psutil", "uvloop", "watchfiles", "cython", "libc", "cpython"}
 EVERYBODY = {"locald", "locald.errors", "locald.config", "locald.files", "locald.names", "locald.paths", "locald.toml"}
 CONNECTORS = {"locald.daemon", "locald.doctor", "locald.__main__"}  # these may know every room
 

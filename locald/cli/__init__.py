@@ -1,9 +1,17 @@
 """The commands.  Each file is one verb; nothing else writes to the terminal.
 
+up       the services of a project, in the foreground or kept by the daemon
+down     their end
 run      run a command behind a name
 init     write a locald.toml from what is in the folder
 config   what the project runs, and whether its files are right
 status   what is running, and where
+stop     a service ends, and its URL says so
+restart  services end, and are started anew
+wait     return once services are ready
+open     a URL, in the browser
+url      where something is
+exec     one command in the environment of a service
 requests what was asked, and what became of it
 logs     what services have printed
 alias    a name for a server that is already running
@@ -12,6 +20,14 @@ hosts    whether this system finds the names
 doctor   what is wrong, and what mends it
 trust    the user's browsers, and who else trusts our certificate authority
 admin    setup: the same as locald-setup
+completion  what a shell needs in order to complete our command line
+completing  what it is offered for the names of services
+attached   `up` in the foreground: what it starts ends with it
+board    where services are on their way up
+choice   which services the words of a command line mean
+merged   the logs of several services as one
+progress a line for each change of a service
+settling wait until services are up, or will not be
 options  which hosts and paths a name is for
 output   errors, hints and tables as people read them
 loglines lines of services as people and programs read them
@@ -38,10 +54,18 @@ class LazyGroup(click.Group):
     """A group that imports a verb when it is needed: `locald status` must not pay for `locald run`."""
 
     VERBS: ClassVar = {
+        "up": "Start the services of this folder's project.",
+        "down": "End them, and leave nothing.",
         "run": "Run a command behind a name.",
         "init": "Write a locald.toml for this folder.",
         "config": "Show what this project runs, and check its files.",
         "status": "Show what is running, and where.",
+        "stop": "End a service; its URL then says so.",
+        "restart": "Restart services.",
+        "wait": "Wait until services are ready.",
+        "open": "Open a URL in the browser.",
+        "url": "Print a URL.",
+        "exec": "Run a command in the environment of a service.",
         "requests": "Show what was asked, and what became of it.",
         "logs": "Show what services have printed.",
         "alias": "Name a server that is already running.",
@@ -50,12 +74,15 @@ class LazyGroup(click.Group):
         "doctor": "Look for what is wrong, and say what mends it.",
         "trust": "Make your browsers trust the certificates of your apps.",
         "admin": "Set up the machine (needs root).",
+        "completion": "Print the completion script of a shell.",
     }
+    OTHER_NAMES: ClassVar = {"ps": "status"}
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.VERBS)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        name = self.OTHER_NAMES.get(name, name)
         if name not in self.VERBS:
             return None
         command: click.Command = import_module(f"locald.cli.{name}").command
@@ -73,10 +100,11 @@ def locald_command() -> None:
 
     \b
     First, once:   sudo locald-setup
-    Then:          locald run -- npm run dev
+    Then:          locald up                   in a folder with a locald.toml, see locald init
+    Or:            locald run -- npm run dev
                    locald run --name api -- python -m http.server '$PORT'
 
-    The app answers at https://NAME.localhost/ for as long as the command runs.
+    Each answers at https://NAME.localhost/ for as long as it runs.
     """
 
 

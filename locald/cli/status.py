@@ -8,7 +8,7 @@ import msgspec
 from locald.cli.output import age, fail, table
 from locald.cli.places import places
 from locald.control.client import NotRunning, connect
-from locald.control.messages import Report, Status
+from locald.control.messages import Report, Service, Status
 from locald.errors import Exit
 
 __all__ = ["command", "show"]
@@ -38,14 +38,39 @@ def show(as_json: bool, with_apps: bool) -> int:
         click.echo(msgspec.json.encode({"running": True, **msgspec.to_builtins(report)}))
         return Exit.OK
     if with_apps:
-        click.echo(_apps(report))
+        if report.projects:
+            click.echo(_services(report))
+        if report.apps or not report.projects:
+            click.echo(_apps(report))
     click.echo(_footer(report))
     return Exit.OK
 
 
+def _services(report: Report) -> str:
+    rows = [
+        (
+            service.id,
+            _state(service),
+            service.url or "-",
+            service.socket or str(service.port or "-"),
+            str(service.pid or "-"),
+            age(service.since) if service.pid else "-",
+            str(service.restarts),
+            service.directory,
+        )
+        for project in report.projects
+        for service in project.services
+    ]
+    return table(("NAME", "STATE", "URL", "PORT", "PID", "UPTIME", "RESTARTS", "DIR"), rows) + "\n"
+
+
+def _state(service: Service) -> str:
+    return f"crashed({service.code})" if service.state == "crashed" else service.state
+
+
 def _apps(report: Report) -> str:
     if not report.apps:
-        return "No apps are running.  Start one:  locald run -- CMD\n"
+        return "No apps are running.  Start one:  locald run -- CMD, or a project: locald up\n"
     rows = [
         (
             app.name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 from pathlib import Path
 from types import TracebackType
@@ -102,6 +103,33 @@ class Client:
             if not data or len(self._pending) > MAX_LINE:
                 return None
             self._pending += data
+        return self._next()
+
+    def waiting(self) -> list[Reply | None]:
+        """What the daemon has said by now, without waiting for more; None is the end of the conversation."""
+        ended = False
+        patience = self._sock.gettimeout()
+        self._sock.settimeout(0.0)
+        try:
+            while data := self._sock.recv(1 << 16):
+                self._pending += data
+            ended = True
+        except BlockingIOError:
+            pass
+        except OSError:
+            ended = True
+        finally:
+            self._sock.settimeout(patience)
+        found: list[Reply | None] = []
+        while b"\n" in self._pending:
+            found.append(self._next())
+        return [*found, None] if ended else found
+
+    def wait(self, seconds: float | None) -> None:
+        """Until the daemon says something, for so long at most."""
+        select.select([self._sock], [], [], seconds)
+
+    def _next(self) -> Reply:
         line, _, self._pending = self._pending.partition(b"\n")
         message = decode_reply(line)
         if isinstance(message, Stopping):

@@ -19,8 +19,14 @@ _replies: msgspec.json.Decoder[object] = msgspec.json.Decoder(Reply)
 
 
 def encode(message: msgspec.Struct) -> bytes:
-    """One message as one line."""
-    return _encoder.encode(message) + b"\n"
+    """One message as one line.  Raises LocaldError for what is no text, or too long to be understood."""
+    try:
+        line = _encoder.encode(message) + b"\n"
+    except UnicodeEncodeError as error:
+        raise LocaldError(f"{error.object!r} is not UTF-8", "give it another name") from None
+    if len(line) > MAX_LINE:
+        raise LocaldError(f"what is to be said has {len(line)} bytes, and a message at most {MAX_LINE}")
+    return line
 
 
 def decode_request(line: bytes) -> Request:

@@ -2,8 +2,9 @@
 
 A conversation: the daemon greets with Hello; the command sends requests and gets one reply to each.  An
 app's route hangs on the connection that registered it, and goes when that connection does, however it
-ends.  The daemon may send Stopping at any time.  Hello says that both are of one protocol, so in all that follows a
-field that is not known is a mistake.
+ends; so do the services that an Up without ``keep`` has started.  The daemon may send Stopping at any time, and Moved
+and Notice to who has asked for them.  Hello says that both are of one protocol, so in all that follows a field that is
+not known is a mistake.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-PROTOCOL = 4
+PROTOCOL = 5
 
 Protocol = Literal["http1", "h2c"]  # of a server, as in proxy/routes.py
 Port = Annotated[int, Meta(ge=1, le=65535)]
@@ -81,13 +82,80 @@ class WatchRequests(Struct, tag="requests", frozen=True, forbid_unknown_fields=T
     follow: bool = False
 
 
+class Up(Struct, tag="up", frozen=True, forbid_unknown_fields=True):
+    """Have services of the project in ``folder`` running, those with these names or all, and what they need.
+
+    Answered with Rising, then Moved and Notice for as long as the connection lasts.  Without ``keep`` what it started
+    ends with the connection.  ``environ``: of the caller, as in /proc/PID/environ, since names and values are bytes;
+    ``umask``: the caller's too.
+    """
+
+    folder: str
+    names: list[str]
+    environ: bytes
+    umask: int
+    keep: bool
+
+
+class Leave(Struct, tag="leave", frozen=True, forbid_unknown_fields=True):
+    """End what this connection's Up has started, and say Left; ``kill``: by SIGKILL, whatever was asked before."""
+
+    kill: bool = False
+
+
+class Down(Struct, tag="down", frozen=True, forbid_unknown_fields=True):
+    """End these services, each PROJECT/NAME, and forget them; answered when nothing of them is left."""
+
+    services: list[str]
+
+
+class StopServices(Struct, tag="stop-services", frozen=True, forbid_unknown_fields=True):
+    """End these services; they keep their URLs, which then say so."""
+
+    services: list[str]
+
+
+class RestartServices(Struct, tag="restart-services", frozen=True, forbid_unknown_fields=True):
+    """Start these services anew, or at all; answered when their old processes are gone."""
+
+    services: list[str]
+
+
+class WatchServices(Struct, tag="watch-services", frozen=True, forbid_unknown_fields=True):
+    """Asks for Rising, and then for Moved: as Up, and starts nothing."""
+
+    services: list[str]
+
+
+class AskEnvironment(Struct, tag="ask-environment", frozen=True, forbid_unknown_fields=True):
+    """What a command would find that is run as this service is."""
+
+    service: str
+
+
 class Stop(Struct, tag="stop", frozen=True, forbid_unknown_fields=True):
     """End the daemon; ``restart`` says that another will follow at once."""
 
     restart: bool = False
 
 
-Request = Status | Register | Started | Ended | AddAlias | RemoveAlias | WatchRequests | Stop
+Request = (
+    Status
+    | Register
+    | Started
+    | Ended
+    | AddAlias
+    | RemoveAlias
+    | WatchRequests
+    | Up
+    | Leave
+    | Down
+    | StopServices
+    | RestartServices
+    | WatchServices
+    | AskEnvironment
+    | Stop
+)
 
 # Replies and events.
 
@@ -169,6 +237,97 @@ class Seen(Struct, tag="seen", frozen=True, forbid_unknown_fields=True):
     last: bool
 
 
+State = Literal[
+    "stopped", "waiting", "starting", "ready", "unhealthy", "stopping", "backing-off", "crashed", "sleeping"
+]
+
+
+class Service(Struct, frozen=True, forbid_unknown_fields=True):
+    """One service of a project that is up.
+
+    ``id`` is PROJECT/NAME; ``since``: when the state began, in seconds of the epoch; ``code``: how it ended last, 128
+    and the number for a signal, None if it never did; ``why``: the reason of the state, "" for none; ``url`` "" for a
+    worker; ``port`` is the one that it listens on, None until it does; ``socket``: its Unix socket, "" for none;
+    ``waits_for``: names of services; ``kept``: it outlives the command that started it.
+    """
+
+    id: str
+    project: str
+    name: str
+    state: State
+    since: float
+    code: int | None
+    why: str
+    url: str
+    port: int | None
+    socket: str
+    pid: int | None
+    restarts: int
+    directory: str
+    command: str
+    waits_for: list[str]
+    notes: list[str]
+    kept: bool
+
+
+class Project(Struct, frozen=True, forbid_unknown_fields=True):
+    """A project that is up.  ``source`` is the file it was read from; ``url``: of the service that is at its name, ""
+    for none; ``known``: the names of all services that it could have; ``services``: those that are up, in the order of
+    their start; ``kept``: some of them outlive the command that started them."""
+
+    name: str
+    folder: str
+    source: str
+    url: str
+    known: list[str]
+    kept: bool
+    services: list[Service]
+
+
+class Rising(Struct, tag="rising", frozen=True, forbid_unknown_fields=True):
+    """The services that were asked for, in the order of their start.  ``said``: where they are from, if that is no
+    locald.toml; ``notes``: what else there is to know."""
+
+    project: str
+    folder: str
+    said: str
+    services: list[Service]
+    notes: list[str]
+
+
+class Moved(Struct, tag="moved", frozen=True, forbid_unknown_fields=True):
+    """A service is in another state; ``gone``: and it is a service no more."""
+
+    service: Service
+    gone: bool = False
+
+
+class Notice(Struct, tag="notice", frozen=True, forbid_unknown_fields=True):
+    """Something to know about a project: an edit of its file that was not understood, for one."""
+
+    project: str
+    text: str
+
+
+class Left(Struct, tag="left", frozen=True, forbid_unknown_fields=True):
+    """What this connection has started is gone; ``staying``: services that others want as well."""
+
+    staying: list[str]
+
+
+class Gone(Struct, tag="gone", frozen=True, forbid_unknown_fields=True):
+    """Nothing is left of these services: those that a Down named, and those that cannot be without them."""
+
+    services: list[str]
+
+
+class Environment(Struct, tag="environment", frozen=True, forbid_unknown_fields=True):
+    """``environ`` as in Up, and whole."""
+
+    directory: str
+    environ: bytes
+
+
 class Report(Struct, tag="report", frozen=True, forbid_unknown_fields=True):
     """``suffixes``: what a host name ends in, after the name of an app.  ``https_port``: None for no HTTPS;
     ``trusted``: whether this system believes our certificates."""
@@ -184,6 +343,7 @@ class Report(Struct, tag="report", frozen=True, forbid_unknown_fields=True):
     connections: int
     notes: list[str]
     apps: list[App]
+    projects: list[Project]
 
 
 class Stopping(Struct, tag="stopping", frozen=True, forbid_unknown_fields=True):
@@ -192,4 +352,19 @@ class Stopping(Struct, tag="stopping", frozen=True, forbid_unknown_fields=True):
     restart: bool
 
 
-Reply = Hello | Done | Registered | Aliased | Failure | Report | Seen | Stopping
+Reply = (
+    Hello
+    | Done
+    | Registered
+    | Aliased
+    | Failure
+    | Report
+    | Seen
+    | Rising
+    | Moved
+    | Notice
+    | Left
+    | Gone
+    | Environment
+    | Stopping
+)

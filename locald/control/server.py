@@ -123,6 +123,15 @@ class ControlServer:
             except ValueError:  # longer than the limit: there is no way to find the next line
                 session.send(Failure(f"a message of more than {MAX_LINE} bytes", "", 1))
                 return
+            except Exception as error:  # a bug: this command is told, and all others go on
+                log.exception("while answering")
+                reply = Failure(f"a bug in the daemon: {type(error).__name__}: {error}", "locald daemon logs", 1)
             if reply is not None:
-                session.send(reply)
+                self._answer(session, reply)
             await writer.drain()
+
+    def _answer(self, session: Session, reply: Reply) -> None:
+        try:
+            session.send(reply)
+        except LocaldError as error:  # too long
+            session.send(Failure(error.message, error.hint, error.exit_code))

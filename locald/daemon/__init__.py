@@ -7,6 +7,18 @@ listeners   the sockets of the proxy, on both loopback addresses
 apps        what `locald run` has registered
 alias       the aliases as routes
 aliases     the aliases in their file
+projects    what commands ask of projects, and who wants which service
+project     one project that is up: its services, and how each is started
+services    the supervisor, the logs, the places and the routes of services, put together
+project_routes  the routes of services, each with its gate
+project_state   the file of what is up, for the daemon after one that was killed
+places      where each service listens: its port or its socket
+audience    who is told of services
+editing     what follows from edits of locald.toml, of .env files, and of what `watch` names
+watching    files that change, told with some patience
+watching_linux   the same of Linux: inotify
+watching_darwin  the same of macOS: FSEvents, by watchfiles
+globs       the patterns of `watch`: folders to look at, files they match  [pure]
 routing     how a request to the daemon becomes a route
 report      what `locald status` shows
 watch       what `locald requests` shows

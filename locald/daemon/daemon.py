@@ -16,25 +16,33 @@ from locald.control import lock
 from locald.control.messages import (
     PROTOCOL,
     AddAlias,
+    AskEnvironment,
     Done,
+    Down,
     Ended,
     Hello,
+    Leave,
     Register,
     RemoveAlias,
     Reply,
     Report,
     Request,
+    RestartServices,
     Started,
     Status,
     Stop,
     Stopping,
+    StopServices,
+    Up,
     WatchRequests,
+    WatchServices,
 )
 from locald.control.server import ControlServer, Session
 from locald.daemon import report
 from locald.daemon.alias import AliasRoutes
 from locald.daemon.apps import Apps
 from locald.daemon.listeners import HTTP_PORT, HTTPS_PORT, Listeners
+from locald.daemon.projects import Projects
 from locald.daemon.watch import Watchers
 from locald.errors import LocaldError
 from locald.paths import Paths
@@ -91,7 +99,7 @@ class Daemon:
                 for task in watching:
                     task.cancel()
                 control.broadcast(Stopping(self._restart))
-                await self._proxy.close(DRAIN_S)
+                await asyncio.gather(self._proxy.close(DRAIN_S), self._projects.close(self._restart))
                 await control.close()
                 await self._apps.close()
         finally:
@@ -110,6 +118,9 @@ class Daemon:
             logger=logging.getLogger("locald.proxy"),
         )
         self._watchers = Watchers(self._proxy)
+        self._projects = Projects(
+            self._paths, self._settings.suffixes, self._proxy, self._routes, self._note, self._refuse_taken
+        )
         self._apps = Apps(self._routes, self._refuse_taken, self._proxy.url)
         self._aliases = AliasRoutes(
             Path(self._paths.aliases), self._routes, self._note, self._refuse_taken, self._proxy.url
@@ -161,7 +172,7 @@ class Daemon:
     # What the control socket asks for.
 
     async def _dispatch(self, session: Session, request: Request) -> Reply | None:
-        if self._https is not None and isinstance(request, Status | Register | AddAlias):
+        if self._https is not None and isinstance(request, Status | Register | AddAlias | Up):
             await self._https.look()  # the answer has URLs in it
         match request:
             case Status():
@@ -178,6 +189,8 @@ class Daemon:
                 return self._aliases.remove(name, path)
             case WatchRequests(follow):
                 self._watchers.add(session, follow)
+            case Up() | Leave() | Down() | StopServices() | RestartServices() | WatchServices() | AskEnvironment():
+                return await self._projects.dispatch(session, request)
             case Stop(restart):
                 return self._end(restart)
         return None
@@ -193,10 +206,12 @@ class Daemon:
         """Raises NameTaken where somebody has the route's name and path."""
         self._apps.refuse_taken(route)
         self._aliases.refuse_taken(route)
+        self._projects.refuse_taken(route)
 
     def _closed(self, session: Session) -> None:
         """The connection of a command is gone."""
         self._watchers.remove(session)
+        self._projects.lost(session)
         if self._stop.is_set():
             self._apps.ended(session)  # it is we who went: its command goes on
         else:
@@ -228,10 +243,11 @@ class Daemon:
             connections=self._proxy.connections,
             notes=[*self._notes, *self._passing_notes()],
             apps=sorted(apps, key=lambda app: (app.name, app.path)),
+            projects=self._projects.report(),
         )
 
     def _passing_notes(self) -> list[str]:
         """What may be mended while this daemon runs."""
         if self._https is None:
-            return self._settings.notes(None)
-        return [*self._https.notes(), *self._settings.notes(self._https.domains)]
+            return [*self._settings.notes(None), *self._projects.notes()]
+        return [*self._https.notes(), *self._settings.notes(self._https.domains), *self._projects.notes()]

@@ -84,9 +84,9 @@ class Proxy:
         """Whether plain requests for the host, which is the route's, are sent to https://."""
         return self._secures is not None and not route.plain and self._secures(bare(host).decode())
 
-    def url(self, route: Route, secure: bool = False) -> str:
+    def url(self, route: Route, secure: bool = False, suffix: str = "localhost") -> str:
         """Where the route is, for people.  ``secure``: https:// is known to do."""
-        host = f"{route.name}.localhost"
+        host = f"{route.name}.{suffix}"
         if secure or self.moves(route, host.encode()):
             scheme, port = "https", "" if self.https_port == 443 else f":{self.https_port}"
         else:

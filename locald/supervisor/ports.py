@@ -8,7 +8,7 @@ from collections.abc import Container
 
 from locald.errors import LocaldError
 
-__all__ = ["free_port"]
+__all__ = ["free_port", "is_free"]
 
 # Below the range that Linux (32768) and macOS (49152) give to outgoing connections, so that none of
 # those can take the port between our look and the app's bind.
@@ -19,7 +19,7 @@ TRIES = 200
 def free_port(taken: Container[int] = ()) -> int:
     """A port of RANGE that nothing listens on, on either loopback address, and that is not in ``taken``."""
     for port in random.sample(RANGE, TRIES):
-        if port not in taken and _is_free(port):
+        if port not in taken and is_free(port):
             return port
     raise LocaldError(
         f"no free port between {RANGE.start} and {RANGE.stop - 1}, after {TRIES} tries",
@@ -27,7 +27,8 @@ def free_port(taken: Container[int] = ()) -> int:
     )
 
 
-def _is_free(port: int) -> bool:
+def is_free(port: int) -> bool:
+    """Whether a server could listen there, on both loopback addresses."""
     for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
         try:
             with socket.socket(family, socket.SOCK_STREAM) as probe:

@@ -49,7 +49,7 @@ REPLIES = [
     Failure("what", "hint", 3),
     Aliased("u", "3000"),
     Seen([Access(1.5, "GET", "http://a/", 200, 0, 2, 0.1, None, "a", "unix:/x", False, "")], 3, True),
-    Report("0", 1, 2.0, 80, 443, True, [], ["localhost"], 0, [], [APP]),
+    Report("0", 1, 2.0, 80, 443, True, [], ["localhost"], 0, [], [APP], []),
 ]
 
 

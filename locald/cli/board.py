@@ -1,0 +1,88 @@
+"""Where services are on their way up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from locald.control.messages import Moved, Service
+
+__all__ = ["Board", "described"]
+
+UP = ("ready", "sleeping")
+FAILED = ("crashed", "unhealthy")
+
+
+class Board:
+    """Some services, in the order of their start, and their states as they were told last."""
+
+    def __init__(self, services: Iterable[Service]) -> None:
+        self._services = {service.id: service for service in services}
+
+    def __iter__(self) -> Iterator[Service]:
+        return iter(self._services.values())
+
+    def __len__(self) -> int:
+        return len(self._services)
+
+    def moved(self, moved: Moved) -> None:
+        if moved.gone:
+            self._services.pop(moved.service.id, None)
+        else:
+            self._services[moved.service.id] = moved.service
+
+    @property
+    def failed(self) -> list[Service]:
+        """Those that did not start: crashed, or not ready in their time."""
+        return [service for service in self._services.values() if service.state in FAILED]
+
+    @property
+    def blocked(self) -> list[Service]:
+        """Those that wait for what failed, for what was stopped, or for what is blocked itself."""
+        found: dict[str, Service] = {}
+        while True:
+            dead = {each.name for each in self._services.values() if each.state in (*FAILED, "stopped")}
+            dead |= {each.name for each in found.values()}
+            more = {
+                each.id: each
+                for each in self._services.values()
+                if each.state == "waiting" and each.id not in found and dead.intersection(each.waits_for)
+            }
+            if not more:
+                return [*found.values()]
+            found |= more
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing more is to come: each is up, has ended, failed, or is blocked."""
+        blocked = {each.id for each in self.blocked}
+        return all(
+            service.state in (*UP, *FAILED, "stopped") or service.id in blocked for service in self._services.values()
+        )
+
+    @property
+    def all_up(self) -> bool:
+        """Whether each is there for who wants it; what came to its end with 0 has done what it was for."""
+        return all(
+            service.state in UP or (service.state == "stopped" and service.code == 0)
+            for service in self._services.values()
+        )
+
+
+def described(service: Service) -> str:
+    """The state in words, for the line of a service."""
+    match service.state:
+        case "waiting" if service.waits_for:
+            return f"waits for {_listed(service.waits_for)}"
+        case "sleeping":
+            return "sleeps until the first request"
+        case "backing-off":
+            return f"{service.why or 'ended'}; it is started again"
+        case "stopped" if service.code:
+            return f"stopped ({service.code})"
+        case "crashed" | "unhealthy":
+            return f"{service.state}: {service.why}" if service.why else service.state
+    return service.state
+
+
+def _listed(words: Sequence[str]) -> str:
+    return ", ".join(words)

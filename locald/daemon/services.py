@@ -1,0 +1,245 @@
+"""The services that are up: the supervisor, the logs, the places and the routes, put together.
+
+projects.py decides which services there are; here they get what they need, and what happens to them goes to all who
+have to know: the gate, the route, the commands that wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
+
+from locald.control import messages
+from locald.control.messages import Moved
+from locald.daemon.audience import Audience
+from locald.daemon.places import Places
+from locald.daemon.project import Running, Unit
+from locald.daemon.project_routes import ServiceRoutes
+from locald.errors import LocaldError
+from locald.logs.journal import Journal
+from locald.project import hosts
+from locald.project.substitute import Place
+from locald.proxy.gate import Gate
+from locald.proxy.routes import Route, Routes
+from locald.proxy.server import Proxy
+from locald.supervisor.spec import Process, Seen, Start
+from locald.supervisor.supervisor import Supervisor
+
+__all__ = ["Services"]
+
+
+class Services:
+    """``sockets``: the folder of their Unix sockets, ``logs``: that of what they print, ``house``: see Supervisor.
+    ``refuse_taken`` raises NameTaken for a route that is somebody's; ``changed`` is called when something is to be kept
+    in the state file."""
+
+    def __init__(
+        self,
+        sockets: Path,
+        logs: Path,
+        house: str,
+        proxy: Proxy,
+        routes: Routes,
+        refuse_taken: Callable[[Route], None],
+        changed: Callable[[], None],
+    ) -> None:
+        self.audience = Audience()
+        self.places = Places(sockets)
+        self.routes = ServiceRoutes(routes, refuse_taken, self._gate)
+        self._journal = Journal(logs)
+        self.supervisor = Supervisor(self._prepare, self._journal.open, self._moved, house)
+        self._proxy = proxy
+        self._save = changed
+        self._units: dict[str, tuple[Running, Unit]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # What is asked for.
+
+    def add(self, running: Running, unit: Unit) -> None:
+        """It is one of the project's from now on, and stopped.  Its name was asked for before: routes.refuse()."""
+        places = self.where(running)
+        self.supervisor.add(running.spec(unit.name, places))
+        running.units[unit.name] = unit
+        self._units[unit.id] = running, unit
+        self.routes.put(running, unit, places[unit.name])
+
+    def alter(self, running: Running, units: Iterable[Unit]) -> None:
+        """The project says something else about these: from their next start on they are so."""
+        units = [*units]
+        for unit in units:
+            self.routes.take(unit)  # all of them first: they may have changed names with each other
+        for unit in units:
+            self.routes.put(running, unit, self.where(running)[unit.name])
+            self.supervisor.replace(running.spec(unit.name, self.where(running)))
+
+    async def end(self, running: Running, units: Iterable[Unit], kill: bool = False) -> None:
+        """Signal all of them together; return when nothing is left of any, and they are forgotten."""
+        await asyncio.gather(*(self._end(running, unit, kill) for unit in [*units]))
+
+    async def _end(self, running: Running, unit: Unit, kill: bool) -> None:
+        await self.supervisor.stop(unit.id, kill)
+        shown = self.shown(running, unit)
+        self._cancel_idle(unit)
+        self.routes.take(unit)
+        await self.supervisor.remove(unit.id)
+        self._journal.close(unit.id)
+        del self._units[unit.id]
+        del running.units[unit.name]
+        self.places.forget(unit.id)
+        self.audience.moved(Moved(shown, gone=True))
+        self._save()
+
+    async def close(self, kill: bool = False) -> None:
+        """End all of them together; return when nothing is left of any."""
+        for _, unit in self._units.values():
+            self._cancel_idle(unit)
+        await self.supervisor.close(kill)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._journal.close_all()
+        for id in [*self._units]:
+            self.places.forget(id)
+
+    def mark(self, unit: Unit, text: str) -> None:
+        """Something that happened, in the log of the service."""
+        self._journal.open(unit.id).mark(text)
+
+    # What is seen.
+
+    def processes(self) -> list[Process]:
+        return self.supervisor.processes()
+
+    def has(self, id: str) -> bool:
+        return id in self._units
+
+    def find(self, id: str) -> tuple[Running, Unit]:
+        """Raises LocaldError where no such service is up."""
+        if id not in self._units:
+            raise LocaldError(f"{id} is not up", "locald status")
+        return self._units[id]
+
+    def shown(self, running: Running, unit: Unit) -> messages.Service:
+        """A service as commands see it."""
+        seen = self.supervisor.look(unit.id)
+        command = running.service(unit.name).command if unit.name in running.project.services else ""
+        return messages.Service(
+            id=unit.id,
+            project=running.project.name,
+            name=unit.name,
+            state=seen.state,
+            since=time.time() - (time.monotonic() - seen.since),
+            code=seen.code,
+            why=seen.why,
+            url=self.url(running, unit.name),
+            port=seen.port,
+            socket=seen.socket,
+            pid=seen.pid,
+            restarts=seen.restarts,
+            directory=unit.launch.directory if unit.launch else running.project.folder,
+            command=command if isinstance(command, str) else " ".join(command),
+            waits_for=[id.partition("/")[2] for id in seen.waits_for],
+            notes=[*seen.notes],
+            kept=unit.kept,
+        )
+
+    def url(self, running: Running, name: str) -> str:
+        """ "" for a worker."""
+        project = running.project
+        if name not in project.services:
+            return ""
+        route = self.routes.of(running, name, Place(1))
+        return self._proxy.url(route, suffix=project.domain or hosts.LOCALHOST) if route is not None else ""
+
+    def where(self, running: Running) -> dict[str, Place]:
+        """The places of all services of a project, up or not."""
+        urls = {name: self.url(running, name) for name in running.project.services}
+        seen = {name: self.supervisor.look(unit.id) for name, unit in running.units.items()}
+        return running.places(urls, seen)
+
+    # For the supervisor.
+
+    def _prepare(self, id: str) -> Start:
+        running, unit = self._units[id]
+        service = running.service(unit.name)
+        before = self.places.of(id, service)
+        spot = self.places.ready(id, service)
+        places = self.where(running)
+        notes: tuple[str, ...] = ()
+        if spot is not before:
+            self.alter(running, [unit])
+            notes = (f"port {before.port} was taken by another program meanwhile: it has {spot.port} now",)
+        unit.launch = launch = running.prepare(unit.name, places, unit.environ)
+        return Start(
+            argv=launch.argv,
+            directory=launch.directory,
+            environ=launch.environ,
+            port=spot.port,
+            socket=spot.socket,
+            notes=(*notes, *launch.notes),
+            umask=unit.umask,
+        )
+
+    def _moved(self, seen: Seen) -> None:
+        if seen.id not in self._units:
+            return
+        running, unit = self._units[seen.id]
+        self.routes.follow(unit, seen)
+        if unit.gate is not None:
+            names = [id.partition("/")[2] for id in seen.waits_for]
+            unit.gate.set(seen.state, code=seen.code, why=seen.why, waits_for=names, notes=seen.notes)
+        self._cancel_idle(unit)
+        self._look_if_idle(running, unit)
+        self.audience.moved(Moved(self.shown(running, unit)))
+        self._save()
+
+    # For the gate.
+
+    def _gate(self, unit: Unit) -> Gate:
+        return Gate(
+            unit.id,
+            lambda after: self._journal.open(unit.id).tail(after=after),
+            lambda: _soon(self._wake, unit.id),
+            lambda: _soon(self._restart, unit.id),
+        )
+
+    def _wake(self, id: str) -> None:
+        if id in self._units:
+            self.supervisor.wake(id)
+
+    def _restart(self, id: str) -> None:
+        if id in self._units:
+            self.do(self.supervisor.restart(id))
+
+    def do(self, work: Awaitable[None]) -> None:
+        """In the background, until close()."""
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # Sleep.
+
+    def _cancel_idle(self, unit: Unit) -> None:
+        if unit.idle is not None:
+            unit.idle.cancel()
+            unit.idle = None
+
+    def _look_if_idle(self, running: Running, unit: Unit) -> None:
+        """Let it sleep once nothing was asked of it for so long; else look again when that could be."""
+        limit = running.service(unit.name).idle_timeout if unit.name in running.project.services else None
+        if limit is None or unit.route is None or self.supervisor.look(unit.id).state not in ("ready", "unhealthy"):
+            return
+        now = time.monotonic()
+        quiet = min(self._proxy.quiet(unit.route), now - self.supervisor.look(unit.id).since)
+        if quiet >= limit:
+            self.supervisor.idle(unit.id)
+        else:
+            loop = asyncio.get_running_loop()
+            unit.idle = loop.call_later(limit - quiet, self._look_if_idle, running, unit)
+
+
+def _soon(call: Callable[[str], None], id: str) -> None:
+    """The proxy, which asks, is in the middle of something."""
+    asyncio.get_running_loop().call_soon(call, id)

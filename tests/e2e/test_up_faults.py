@@ -1,0 +1,125 @@
+"""What is killed, and what is found broken: nothing that runs is lost, and nothing is left that should not run."""
+
+from __future__ import annotations
+
+import json
+import signal
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+from shop import Shop, ask, get, read_until
+
+PROJECT = """
+[project]
+name = "shop"
+[services.web]
+command = "SERVE web"
+[services.api]
+command = "SERVE api"
+"""
+
+
+def kill_daemon(shop: Shop) -> dict[str, Any]:
+    """By SIGKILL; what was up before."""
+    before = shop.services()
+    daemon = shop.user.daemon()
+    daemon.kill()
+    psutil.wait_procs([daemon], 15)
+    return before
+
+
+def state_of(shop: Shop) -> Path:
+    path: Path = shop.user.home / ".local/state/locald/projects.json"
+    return path
+
+
+def are_gone(services: dict[str, Any]) -> bool:
+    return not any(_runs(each["pid"]) for each in services.values())
+
+
+def _runs(pid: int) -> bool:
+    """A zombie does not: whose child it is may take its time."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_after_a_killed_daemon_the_next_one_ends_what_it_left_and_brings_it_up_again(alice: Any) -> None:
+    shop = Shop(alice, PROJECT)
+    shop.good("up", "-d", "web", env={**alice.environ, "COLOUR": "grün"})
+    file = state_of(shop)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    kept = json.loads(file.read_text())["projects"][0]
+    assert (kept["folder"], kept["services"], kept["kept"]) == (str(shop.folder), ["web"], True)
+    before = kill_daemon(shop)
+    assert not are_gone(before)
+    alice.type("locald", "daemon", "start")
+    shop.good("up", "-d", "web")  # whoever asks waits until that is done
+    assert are_gone(before)
+    web = ask("shop.localhost")
+    assert (web["env"]["COLOUR"], shop.starts()) == ("grün", ["web", "web"])
+    shop.good("down")
+    assert shop.left() == []
+
+
+def test_a_killed_daemon_is_started_again_by_who_is_in_the_foreground(alice: Any) -> None:
+    shop = Shop(alice, PROJECT)
+    up = shop.start("up")
+    read_until(up, "all 2 are up")
+    before = kill_daemon(shop)
+    read_until(up, "the daemon is gone")
+    for _ in before:
+        read_until(up, "  ready")
+    assert are_gone(before)
+    assert ask("shop.localhost")["name"] == "web"
+    up.send_signal(signal.SIGINT)
+    assert up.wait(30) == 130
+    assert shop.left() == []
+
+
+def test_a_killed_up_takes_its_services_with_it(alice: Any, wait_for: Callable[..., None]) -> None:
+    shop = Shop(alice, PROJECT)
+    up = shop.start("up")
+    read_until(up, "all 2 are up")
+    up.kill()
+    up.wait(10)
+    wait_for(lambda: shop.left() == [])
+    wait_for(lambda: shop.services() == {})
+    assert get("shop.localhost")[0] == 404
+
+
+def test_a_broken_state_file_is_set_aside_and_nothing_runs_on_unseen(alice: Any) -> None:
+    shop = Shop(alice, PROJECT)
+    file = state_of(shop)
+    for text in ('{"version":1,"projects":[{"name', '{"version":99,"projects":[],"processes":[]}'):
+        shop.good("up", "-d")
+        before = kill_daemon(shop)
+        file.write_text(text)
+        alice.type("locald", "daemon", "start")
+        assert "nothing of this folder is up" in shop.good("down")
+        note = next(note for note in shop.report()["notes"] if "projects.json" in note)
+        assert "bring" in note or "brought" in note
+        shop.good("up", "-d")
+        assert are_gone(before), "found by their mark, without the list"
+        assert file.with_name(f"projects.json.bad-{alice.daemon().pid}").read_text() == text
+        shop.good("down")
+    assert shop.left() == []
+
+
+def test_the_end_of_the_daemon_is_the_end_of_all_services(alice: Any, wait_for: Callable[..., None]) -> None:
+    shop = Shop(alice, PROJECT)
+    shop.good("up", "-d", "web")
+    up = shop.start("up", "api")
+    read_until(up, "Ctrl-C ends it")
+    before = shop.services()
+    assert alice.type("locald", "daemon", "stop").returncode == 0
+    assert are_gone(before)
+    assert "the daemon was stopped" in read_until(up, "the daemon was stopped")
+    assert up.wait(10) == 1
+    wait_for(lambda: alice.processes() == [])
+    assert alice.type("locald", "daemon", "start").returncode == 0
+    assert shop.services() == {}
