@@ -39,7 +39,7 @@ cdef enum:
     CONNECTION_WINDOWS = 16  # of a stream: one that nobody reads must not keep the others waiting
     SPARE = 2  # times the streams that we grant; see _grant_streams()
     ROOM = 1024  # bytes, to begin with
-    FRAME_MAX = 16375  # bytes of DATA in one frame: with its head they fill a record of TLS, and leave none for the next
+    FRAME_MAX = 16375  # bytes of DATA in a frame: with its head it fills a record of TLS, and leaves none for the next
     PREFACE = 24  # bytes that a client begins with (RFC 9113 section 3.4)
     SEND_MIN = 65536  # bytes of a head that may be sent, at least: nghttp2's own
 
