@@ -11,10 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from programs import need, run
+from steady import steady
 
 from locald.errors import LocaldError
+from locald.names import from_text
 from locald.project import hosts
-from locald.project.find import load
+from locald.project.find import load, name_of
 from locald.project.model import Service
 
 TOML = '[services.web]\ncommand = "x"\n'
@@ -173,6 +175,9 @@ def test_two_worktrees_have_two_names(tmp_path: Path, folder: Path) -> None:
         "api.fix-ui--shop.localhost",
     ]
     assert load(tmp_path / "copy/sub", {}).name == "fix-ui--sub"
+    assert [name_of(each) for each in (folder, tmp_path / "copy", tmp_path / "copy/sub", tmp_path)] == [
+        "shop", "fix-ui--shop", "fix-ui--sub", from_text(tmp_path.name),
+    ]  # fmt: skip
 
 
 def test_a_mistake_between_services_has_a_line_too(folder: Path) -> None:
@@ -181,7 +186,7 @@ def test_a_mistake_between_services_has_a_line_too(folder: Path) -> None:
     assert f"{folder}/locald.toml:6: services.b: a is at b.shop.localhost already" in error.message
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(steady, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     st.sampled_from(["package.json", "pyproject.toml", "Procfile", "requirements.txt", "manage.py", "locald.toml"]),
     st.binary(max_size=80),
