@@ -2,7 +2,8 @@
 
     python tests/namespace.py COMMAND...      needs root; unshare(1) makes the namespaces
 
-Inside: loopback is up and port 80 is free; what is written below /etc, /usr/local and /var/lib (where dpkg is told to
+Inside: loopback is up and port 80 is free; the kernel seems to have no AppArmor, whose profiles all namespaces share;
+what is written below /etc, /usr/local and /var/lib (where dpkg is told to
 bring Java's trust store up to date) goes to memory and is gone afterwards; /usr/local/libexec and /etc/locald are
 empty; and the interpreter and this checkout can be reached by every user, though a folder above them may be closed (a
 checkout or a Python in root's home).
@@ -21,6 +22,7 @@ from pathlib import Path
 
 MARK = "LOCALD_TEST_NAMESPACE"
 OUTSIDE = "LOCALD_TEST_OUTSIDE"  # a descriptor of the network outside, for the tests that download packages
+SECURITY = "/sys/kernel/security"  # where AppArmor is
 
 
 def main(command: list[str]) -> None:
@@ -36,7 +38,9 @@ def main(command: list[str]) -> None:
         cover(Path(folder))
     for folder in ("/usr/local/libexec", "/etc/locald"):
         Path(folder).mkdir(mode=0o755, exist_ok=True)
-        mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", folder)
+        empty(folder)
+    if Path(SECURITY).is_dir():
+        empty(SECURITY)
     open_the_way([Path(sys.base_prefix), Path(sys.prefix), Path(__file__).resolve().parent.parent])
     os.execvp(command[0], command)
 
@@ -78,6 +82,10 @@ def open_the_way(paths: list[Path]) -> None:
             mount("--bind", str(hold), str(path))
             forget(hold)
     os.chdir(paths[-1])  # the working folder may be the covered one
+
+
+def empty(folder: str) -> None:
+    mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", folder)
 
 
 def forget(folder: Path) -> None:

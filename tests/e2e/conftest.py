@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from users import alice, bob, installed, make_user, wait_for_fixture
+from users import alice, bob, installation, installed, make_user, wait_for_fixture
 
-__all__ = ["alice", "bob", "installed", "make_user", "wait_for_fixture"]
+__all__ = ["alice", "bob", "installation", "installed", "make_user", "wait_for_fixture"]

@@ -10,6 +10,7 @@ import fcntl
 import os
 import pty
 import shutil
+import stat
 import struct
 import subprocess
 import sys
@@ -23,6 +24,7 @@ import psutil
 import pytest
 
 from locald.paths import POLICY, SHIM
+from locald.setup.apparmor import PROFILE
 
 BIN = Path(sys.executable).parent
 
@@ -143,12 +145,30 @@ def wait_for(condition: Callable[[], object], seconds: float = 15.0) -> None:
         os.sched_yield()
 
 
-@pytest.fixture
-def installed() -> Iterator[None]:
-    """What `sudo locald-setup` did for both users."""
+@pytest.fixture(scope="session")
+def installation() -> dict[Path, tuple[bytes, int]]:
+    """The files that `sudo locald-setup` leaves for both users, with their modes."""
     for uid in ("61001", "61002"):
         subprocess.run([BIN / "locald-setup", "--user", uid], check=True, capture_output=True)
+    files = [path for path in map(Path, (SHIM, POLICY, PROFILE)) if path.exists()]
+    assert {(path.stat().st_uid, path.stat().st_gid) for path in files} == {(0, 0)}
+    left = {path: (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) for path in files}
+    uninstall()
+    return left
+
+
+@pytest.fixture
+def installed(installation: dict[Path, tuple[bytes, int]]) -> Iterator[None]:
+    """What `sudo locald-setup` did for both users."""
+    for path, (content, mode) in installation.items():
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        path.write_bytes(content)
+        path.chmod(mode)
     yield
+    uninstall()
+
+
+def uninstall() -> None:
     subprocess.run([BIN / "locald-setup", "--uninstall"], check=True, capture_output=True)
     assert not Path(SHIM).exists()
     assert not Path(POLICY).exists()

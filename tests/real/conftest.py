@@ -12,10 +12,10 @@ import pytest
 from chromium import Page, browse
 from programs import Program
 from rig import Rig, authority, encrypted, rig
-from users import User, alice, installed, make_user, wait_for_fixture
+from users import User, alice, installation, installed, make_user, wait_for_fixture
 from web import webs_of
 
-__all__ = ["alice", "authority", "encrypted", "installed", "make_user", "rig", "wait_for_fixture"]
+__all__ = ["alice", "authority", "encrypted", "installation", "installed", "make_user", "rig", "wait_for_fixture"]
 
 APPS = Path(__file__).parent / "apps"
 MIRRORS = ("uvicorn h11", "uvicorn httptools", "express")
