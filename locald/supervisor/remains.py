@@ -84,7 +84,7 @@ class Remains:
         found = table.family(self._sessions, self._seen)
         found.pop(os.getpid(), None)
         self._seen = {pid: kin.born for pid, kin in found.items()}
-        self._sessions &= {kin.session for kin in found.values()}
+        self._sessions = {kin.session for kin in found.values()} - {self._own_session}
         return list(found.values())
 
     def _claim(self, kin: Kin, service: str) -> None:
