@@ -56,6 +56,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     linger_bytes: Bytes = None
     half_closed_s: Seconds = None
     dial_s: Seconds = None
+    handover_s: Seconds = None
     pool_idle_s: Seconds = None
     pool_max: Count = None
     upstream_max: Count = None

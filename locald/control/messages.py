@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-PROTOCOL = 4
+PROTOCOL = 5
 
 Protocol = Literal["http1", "h2c"]  # of a server, as in proxy/routes.py
 Port = Annotated[int, Meta(ge=1, le=65535)]
@@ -87,7 +87,12 @@ class Stop(Struct, tag="stop", frozen=True, forbid_unknown_fields=True):
     restart: bool = False
 
 
-Request = Status | Register | Started | Ended | AddAlias | RemoveAlias | WatchRequests | Stop
+class Replace(Struct, tag="replace", frozen=True, forbid_unknown_fields=True):
+    """Let the daemon be replaced in place by what is installed now, without a gap.  Hello when that is done, said by
+    the new one; all conversations go on."""
+
+
+Request = Status | Register | Started | Ended | AddAlias | RemoveAlias | WatchRequests | Stop | Replace
 
 # Replies and events.
 
