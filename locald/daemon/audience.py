@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from locald.control.messages import Left, Moved, Notice
 from locald.control.server import Session
@@ -74,6 +74,10 @@ class Audience:
     def close(self) -> None:
         for session in [*self._listeners]:
             self.remove(session)
+
+    def __iter__(self) -> Iterator[tuple[Session, str, set[str]]]:
+        """Who, of which project, and of what."""
+        return ((session, listener.project, listener.ids) for session, listener in self._listeners.items())
 
     def moved(self, moved: Moved) -> None:
         for listener in self._listeners.values():

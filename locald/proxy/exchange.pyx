@@ -34,8 +34,8 @@ cdef class Origin:
 
     def __init__(self, proxy):
         self.proxy = proxy
-        self.limits, self.routes, self.loop = proxy.limits, proxy.routes, proxy.loop
-        self.pool, self.log = proxy.pool, proxy.log
+        self.limits, self.routes = proxy.limits, proxy.routes
+        self.poller, self.pool, self.log = proxy.poller, proxy.pool, proxy.log
         self._loops_max = self.limits.loops_max
 
     cdef meet(self, transport):
@@ -246,7 +246,12 @@ cdef class Exchange(Borrower):
         return self.request.method in IDEMPOTENT and not self.request.has_body and not self._upgrade
 
     cdef _dial_soon(self):
-        self._dialling = self.origin.loop.create_task(self._dial())
+        self._dialling = self.origin.proxy.loop.create_task(self._dial())
+
+    cdef redial(self):
+        """In another loop: what was dialling stays behind."""
+        if self._dialling is not None:
+            self._dial_soon()
 
     async def _dial(self):
         try:

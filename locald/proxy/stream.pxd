@@ -20,7 +20,7 @@ cdef class Poller:
     cdef readonly object loop
     cdef object _ready, _poll
     cdef dict _streams
-    cdef list _unsent, _waiting
+    cdef list _unsent, _waiting, _soon
     cdef char *_buffer
     cdef bint _turning
 

@@ -44,7 +44,9 @@ def test_an_edit_of_locald_toml_restarts_what_it_changes(alice: Any, wait_for: C
         '[services.new]\ncommand = "SERVE new"\n'
     )
     read_until(up, "ending web; restarting api; starting new")
-    wait_for(lambda: {name: each["state"] for name, each in shop.services().items()} == {"api": "ready", "new": "ready"})
+    wait_for(
+        lambda: {name: each["state"] for name, each in shop.services().items()} == {"api": "ready", "new": "ready"}
+    )
     assert ask("v2.shop.localhost")["name"] == "api"
     assert ask("new.shop.localhost")["name"] == "new"
     assert (get("api.shop.localhost")[0], get("shop.localhost")[0]) == (404, 404)
