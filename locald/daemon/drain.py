@@ -41,6 +41,9 @@ async def _live(proxy: Proxy, line: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     line.setblocking(False)
     proxy.move()
+    for route in proxy.routes:
+        if route.gate is not None:
+            route.gate.abandon()  # to be told of states takes the daemon, which is another process now
     relieved, done = asyncio.Event(), asyncio.Event()
     listening = loop.create_task(_listen(line, relieved))
     leaving = loop.create_task(_leave(proxy, relieved))

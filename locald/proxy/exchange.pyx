@@ -202,7 +202,7 @@ cdef class Exchange(Borrower):
     cpdef admit(self):
         """The gate is open.  Not from here: all who waited would dial within a call of the daemon's."""
         self._gate = None
-        self.origin.loop.call_soon(self._enter)
+        self.origin.proxy.loop.call_soon(self._enter)
 
     def _enter(self):
         if not self._gone and self.origin.pool.enter(self.line, self):
