@@ -19,6 +19,7 @@ project     one project that is up: its services, and how each is started
 services    the supervisor, the logs, the places and the routes of services, put together
 project_routes  the routes of services, each with its gate
 project_handover  the projects that are up, for the next image of the daemon
+project_rebuilding  which projects were up, read from what still runs of them
 project_state   the file of what is up, for the daemon after one that was killed
 places      where each service listens: its port or its socket
 audience    who is told of services

@@ -66,6 +66,11 @@ class Audience:
         else:
             listener.ids.update(ids)
 
+    def ids(self, session: Session) -> list[str]:
+        """Of what it is told."""
+        listener = self._listeners.get(session)
+        return sorted(listener.ids) if listener is not None else []
+
     def remove(self, session: Session) -> None:
         listener = self._listeners.pop(session, None)
         if listener is not None:

@@ -35,6 +35,7 @@ from locald.daemon.editing import Editing
 from locald.daemon.handover import Given
 from locald.daemon.project import Running, Unit
 from locald.daemon.project_handover import KeptListener, KeptServices, descriptors, given, taken
+from locald.daemon.project_rebuilding import rebuilt
 from locald.daemon.project_state import Kept, Process, State, StateFile
 from locald.daemon.services import Services
 from locald.errors import LocaldError, NameTaken
@@ -70,6 +71,7 @@ class Projects:
         self._paths = paths
         self._suffixes = suffixes
         self._note = note
+        self._house = hashlib.sha256(str(paths.state).encode()).hexdigest()[:8]
         self._file = StateFile(Path(paths.projects))
         self._running: dict[str, Running] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -81,7 +83,7 @@ class Projects:
         self.services = Services(
             Path(paths.sockets),
             Path(paths.journal),
-            hashlib.sha256(str(paths.state).encode()).hexdigest()[:8],
+            self._house,
             proxy,
             routes,
             refuse_taken,
@@ -333,13 +335,12 @@ class Projects:
         if not held and not tell:
             return
         self._leaving[session] = []
-        staying: list[str] = []
+        asked = self.services.audience.ids(session)
         try:
             for running in held:
                 async with self._lock(running.project.name):
                     units = _held(running, session)
                     going = [unit for unit in units if unit.holders == {session} and not unit.kept]
-                    staying += [unit.id for unit in units if unit not in going]
                     self._leaving[session] += [unit.id for unit in going]
                     await self._end(running, going, kill)
                     for unit in units:
@@ -347,7 +348,7 @@ class Projects:
         finally:
             del self._leaving[session]
         if tell:
-            self.services.audience.left(session, staying)
+            self.services.audience.left(session, [id for id in asked if self.services.has(id)])
 
     async def _down(self, ids: Sequence[str]) -> Gone:
         gone: list[str] = []
@@ -420,6 +421,7 @@ class Projects:
         state, problem = self._file.load()
         if problem:
             self._note(problem)
+            state = State(await asyncio.to_thread(rebuilt, self._house))
         processes = [spec.Process(each.id, each.pid, each.created, each.token, each.boot) for each in state.processes]
         alive = await self.services.supervisor.end_orphans(processes)
         if alive:

@@ -92,6 +92,7 @@ def test_a_failure_is_told_with_the_last_lines_of_the_log(alice: Any) -> None:
         command = "for i in $(seq 30); do echo line $i; done; exit 3"
         port = "none"
         restart = "never"
+        ready = { log = "fine" }
         [services.after]
         command = "SERVE after"
         depends_on = ["bad"]
