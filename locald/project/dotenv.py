@@ -64,9 +64,10 @@ def _variable(text: str, at: int, file: str, look: Callable[[str], str]) -> tupl
         value = _expanded(quoted[3], look, escapes=True) if double else quoted[1] or quoted[2] or ""
         after = end.end()
     else:
-        line, newline, _ = text[start:].partition("\n")
-        value = _expanded(COMMENT.sub("", line.rstrip("\r")).strip(), look, escapes=False)
-        after = start + len(line) + len(newline)
+        end_of_line = text.find("\n", start)
+        after = len(text) if end_of_line < 0 else end_of_line + 1
+        written = COMMENT.sub("", text[start:after].strip()).rstrip()
+        value = _expanded(written, look, escapes=False)
     if "\0" in value:
         raise _error(text, at, file, f"the value of {name} has a NUL in it, which no program can be given", "")
     return name, value, after

@@ -31,6 +31,7 @@ OURS = "LOCALD_"
 # Of what RFC 3986 allows in a segment, what means nothing to a shell: ${services.api.url} stands in commands.
 PREFIX = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~%@:+=,-]+)+")
 PREFIX_MAX = 200
+SERVICES_MAX = 1000  # ours: five times what is meant to work well; some of what is done takes its square
 # What programs end by, of those that both systems have (signal(7)); httpd ends by WINCH, for one.
 SIGNALS = ("TERM", "INT", "QUIT", "HUP", "USR1", "USR2", "WINCH", "ALRM", "ABRT", "PIPE")
 SHOWN_MAX = 60
@@ -98,6 +99,10 @@ class Reader:
             self.refuse(("services",), f"expected a table for each, got {_shown(tables)}", "[services.web]")
         if not tables:
             self.refuse(("services",), "there is none, so there is nothing to run", EXAMPLE)
+        if len(tables) > SERVICES_MAX:
+            self.refuse(
+                ("services",), f"there are {len(tables)}, and {SERVICES_MAX} at most", "make two projects of it"
+            )
         services = {name: self._service(name, table) for name, table in tables.items()}
         self._check_header(header)
         self._check_together(services, header.domain or hosts.LOCALHOST)

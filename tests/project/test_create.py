@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from steady import steady
 
 from locald.cli import config as config_verb
 from locald.cli import init as init_verb
@@ -209,7 +210,7 @@ SERVICES = st.builds(
 ) | st.builds(Service, command=COMMAND, port=st.none(), socket=st.booleans())  # fmt: skip
 
 
-@settings(max_examples=50)
+@settings(steady, max_examples=50)
 @given(st.dictionaries(st.sampled_from(["web", "a-b", "0"]), SERVICES, min_size=1), st.sampled_from(["", "test"]))
 def test_whatever_is_written_reads_back_as_the_same(services: dict[str, Service], domain: str) -> None:
     file = read(text_of(Project("shop", "/p", "", services, domain)), "f")

@@ -7,6 +7,7 @@ import contextlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from steady import steady
 
 from locald.errors import LocaldError
 from locald.project.dotenv import parse
@@ -26,6 +27,8 @@ from locald.project.dotenv import parse
         ("A=1\nA=2", "2"),
         ("A=a#b", "a#b"),
         ("A=a #b", "a"),
+        ("A=a\t#b  ", "a"),
+        ("B=' x '\nA=${B}   # y", " x "),
         ("A=#b", ""),
         ("A=it's", "it's"),
         ("A=a\\nb", "a\\nb"),
@@ -82,6 +85,11 @@ def test_a_mistake_is_named_with_file_and_line(text: str, message: str) -> None:
     assert "edit /p/.env" in caught.value.hint
 
 
+def test_a_long_file_takes_no_longer_for_each_line() -> None:
+    assert parse("A=1\n" * 200_000 + "A='2'\n" * 50_000, "f", {}, {}) == {"A": "2"}
+
+
+@steady
 @given(st.text(st.sampled_from("AB=\"'`\\$ {}:-#\n\r\t\0é"), max_size=60) | st.text(max_size=60))
 def test_any_text_is_taken_or_refused(text: str) -> None:
     with contextlib.suppress(LocaldError):
@@ -90,6 +98,7 @@ def test_any_text_is_taken_or_refused(text: str) -> None:
             assert "=" not in name
 
 
+@steady
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40))
 def test_in_double_quotes_every_value_can_be_written(value: str) -> None:
     escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$")

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from programs import need, run
+from steady import steady
 
 from locald.errors import LocaldError
 from locald.project import hosts
@@ -181,7 +182,7 @@ def test_a_mistake_between_services_has_a_line_too(folder: Path) -> None:
     assert f"{folder}/locald.toml:6: services.b: a is at b.shop.localhost already" in error.message
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(steady, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     st.sampled_from(["package.json", "pyproject.toml", "Procfile", "requirements.txt", "manage.py", "locald.toml"]),
     st.binary(max_size=80),

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from steady import steady
 
 from locald.project.lines import find_lines
 
@@ -158,6 +159,7 @@ def documents(draw: st.DrawFn) -> str:
     return table(draw(st.dictionaries(KEY, TREE, max_size=4)), "")
 
 
+@steady
 @given(documents())
 def test_the_keys_found_are_those_of_the_document(text: str) -> None:
     document = tomllib.loads(text)

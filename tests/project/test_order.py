@@ -7,6 +7,7 @@ import itertools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from steady import steady
 
 from locald.errors import LocaldError
 from locald.project.model import Service
@@ -51,6 +52,7 @@ def test_a_chain_may_be_longer_than_the_stack() -> None:
     assert order(chain) == [str(i) for i in range(3000, -1, -1)]
 
 
+@steady
 @given(st.dictionaries(st.integers(0, 7), st.sets(st.integers(0, 7)), max_size=8))
 def test_either_all_wait_for_those_before_or_a_cycle_is_shown(graph: dict[int, set[int]]) -> None:
     found = {

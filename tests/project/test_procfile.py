@@ -7,6 +7,7 @@ import contextlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from steady import steady
 
 from locald.errors import LocaldError
 from locald.project.model import Service
@@ -48,6 +49,7 @@ def test_a_mistake_is_named_with_its_line(text: str, message: str) -> None:
     assert caught.value.hint
 
 
+@steady
 @given(st.text(st.sampled_from("ab_-: $PORT\n\r\0#'\"&|;<()`"), max_size=60) | st.text(max_size=60))
 def test_any_text_is_taken_or_refused(text: str) -> None:
     with contextlib.suppress(LocaldError):

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from steady import steady
 
 from locald.errors import LocaldError
 from locald.project.model import File, Header, Ready, Service
@@ -187,6 +188,12 @@ def test_a_cycle_is_named_in_full() -> None:
     assert error.message.endswith("api -> db -> queue -> api")
 
 
+def test_more_services_than_anybody_has() -> None:
+    error = refusal("".join(f"[services.a{i}]\ncommand = 'x'\n" for i in range(1001)))
+    assert "there are 1001, and 1000 at most" in error.message
+
+
+@steady
 @given(st.text(max_size=200))
 def test_any_text_is_taken_or_refused(text: str) -> None:
     with contextlib.suppress(LocaldError):
@@ -216,6 +223,7 @@ def toml_of(value: Any) -> str:
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
 
 
+@steady
 @given(
     st.dictionaries(st.sampled_from(KEYS), VALUES.filter(lambda value: "\\ud" not in ascii(value)), max_size=4), TEXT
 )

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from steady import steady
 
 from locald.project.model import Command
 from locald.project.tools import TOOLS, recognise, supply
@@ -243,6 +244,7 @@ WORDS = st.sampled_from(
 )
 
 
+@steady
 @given(st.lists(WORDS, max_size=8))
 def test_a_command_stays_as_it_is_but_for_what_is_added_at_its_end(words: list[str]) -> None:
     text = " ".join(words)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from programs import need, run
+from steady import steady
 
 from locald.project.worktree import Worktree, label, look
 
@@ -145,6 +146,7 @@ def test_what_is_lost_is_made_up_for() -> None:
     assert len({label(branch) for branch in branches}) == len(branches)
 
 
+@steady
 @given(st.text(min_size=1))
 def test_every_branch_is_a_label(branch: str) -> None:
     found = label(branch)
