@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import heapq
 import os
+import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
@@ -155,11 +156,14 @@ class Trail:
         """Go to the beginning of a segment; False if it has been removed."""
         path = path_of_segment(self.folder, number)
         try:
-            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except FileNotFoundError:
             return False
         except OSError as error:
             raise LocaldError(f"{path} cannot be read: {error.strerror}", f"ls -l {path}") from None
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise LocaldError(f"{path} cannot be read: it is no file", f"ls -l {path}")
         self.close()
         self._fd, self._number, self._offset = fd, number, 0
         return True

@@ -27,6 +27,14 @@ class Ring:
     def add(self, data: bytes, count: int) -> None:
         """So many lines more, each with its LF."""
         self.last += count
+        self._keep(data, count)
+
+    def restore(self, data: bytes) -> None:
+        """What another ring had, up to its last line."""
+        if data:
+            self._keep(data, data.count(b"\n"))
+
+    def _keep(self, data: bytes, count: int) -> None:
         self._blocks.append((data, count))
         self._bytes += len(data)
         self._lines += count

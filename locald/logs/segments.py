@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import stat
 import time
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from locald.logs.lines import TIME
 __all__ = ["Bounds", "NotWritten", "Segments", "numbers", "path_of_segment"]
 
 PARTS = 4  # segments: the oldest quarter of a full log is what goes
-SUFFIX = ".log"
+SEGMENT = re.compile(r"([0-9]{8}|[1-9][0-9]{8,})\.log")
 OURS = 0o600
 
 
@@ -48,12 +49,11 @@ def numbers(folder: str | os.PathLike[str]) -> list[int]:
         names = os.listdir(folder)
     except OSError:
         return []
-    stems = (name.removesuffix(SUFFIX) for name in names if name.endswith(SUFFIX))
-    return sorted(int(stem) for stem in stems if stem.isascii() and stem.isdecimal())
+    return sorted(int(found[1]) for name in names if (found := SEGMENT.fullmatch(name)))
 
 
 def path_of_segment(folder: str | os.PathLike[str], number: int) -> str:
-    return f"{os.fspath(folder)}/{number:08}{SUFFIX}"
+    return f"{os.fspath(folder)}/{number:08}.log"
 
 
 class Segments:
@@ -147,13 +147,30 @@ class Segments:
         for number in reversed(numbers(self._folder)):
             if number != self._number:
                 path = path_of_segment(self._folder, number)
-                with contextlib.suppress(FileNotFoundError):
+                with contextlib.suppress(OSError):  # it has gone, or is none of ours
                     seen = os.lstat(path)
                     room -= seen.st_size
                     if room < 0 or seen.st_mtime < oldest:
                         os.unlink(path)
 
+    def tail(self, most: int) -> bytes:
+        """The last whole lines, of so many bytes at most; fewer where they cannot be read."""
+        found = b""
+        with contextlib.suppress(OSError):
+            for number in reversed(numbers(self._folder)):
+                with open(path_of_segment(self._folder, number), "rb", opener=_no_link) as file:
+                    size = os.fstat(file.fileno()).st_size
+                    file.seek(max(0, size - (most - len(found))))
+                    found = file.read() + found
+                if len(found) == most:
+                    return found[found.find(b"\n") + 1 :]  # the first line may be a part of one
+        return found
+
     def close(self) -> None:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+def _no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -12,7 +12,7 @@ from typing import Any
 
 from locald.logs.lines import MARK, Splitter, block, records, stamp
 from locald.logs.plain import plain
-from locald.logs.ring import LINES, Ring
+from locald.logs.ring import BYTES, LINES, Ring
 from locald.logs.segments import NotWritten, Segments
 from locald.logs.source import Source, pipe, terminal
 from locald.logs.turns import Turns
@@ -182,6 +182,7 @@ class Writer:
     def adopt(self, state: dict[str, Any]) -> None:
         """Go on where hand_over() stopped."""
         self.began = state["began"]
+        self._ring.restore(self._segments.tail(BYTES))
         for each in state["sources"]:
             os.set_inheritable(each["fd"], False)
             splitter = Splitter(each["rest"].encode("latin-1"), each["open"])

@@ -108,7 +108,7 @@ def test_the_next_daemon_in_the_same_process_goes_on_in_the_middle_of_a_line(fol
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
         "2 0 [False, False]",
-        "(5, ['second', 'third', '[ended]'])",
+        "(5, ['[started]', 'first', 'second', 'third', '[ended]'])",
     ]
     assert [(record.stream, record.text) for record in lines(folder, "shop/web")] == [
         ("mark", b"started"), ("out", b"first"), ("out", b"second"), ("err", b"third"), ("mark", b"ended"),

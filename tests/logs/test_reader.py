@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from locald.errors import LocaldError
 from locald.logs import reader as module
 from locald.logs.lines import block
 from locald.logs.names import path_of
@@ -124,6 +125,15 @@ def test_what_is_damaged_is_passed_over(logs: Logs) -> None:
     logs.services["web"].close()
     logs.write("web", 4, "four")
     assert taken(following, 2) == ["web torn", "web four"]
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir], ids=["fifo", "folder"])
+def test_what_is_no_file_is_an_error_and_no_wait(logs: Logs, make: Callable[[str], None]) -> None:
+    logs.write("web", 1, "one")
+    path = path_of_segment(logs.folder / "web", 2)
+    make(path)
+    with pytest.raises(LocaldError, match="00000002.log cannot be read: it is no file"):
+        logs.reader().last(10)
 
 
 def test_followed_through_rotation_and_another_daemon(logs: Logs) -> None:

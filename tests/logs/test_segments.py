@@ -150,6 +150,36 @@ def test_a_link_or_a_fifo_in_its_place_is_not_written_to(folder: Path, segments:
     assert target.read_bytes() == b""
 
 
+def test_what_else_is_in_the_folder_is_left_alone(folder: Path, segments: Segments) -> None:
+    (folder / "web/00000001.log").mkdir(parents=True)
+    others = [
+        folder / "web" / name
+        for name in ("5.log", "00000007.log.gz", "\u0663\u0663\u0663\u0663\u0663\u0663\u0663\u0663.log")
+    ]
+    for path in others:
+        path.touch()
+    with pytest.raises(NotWritten, match="Is a directory"):
+        segments.append(line(1))
+    (folder / "web/00000002.log").touch()
+    segments.append(line(2) * 200)
+    assert all(path.exists() for path in others)
+    assert numbers(folder / "web")[0] == 1
+    assert numbers(folder / "web")[-1] > 5
+
+
+def test_the_tail_is_of_whole_lines_through_segments(folder: Path, segments: Segments) -> None:
+    assert segments.tail(100) == b""
+    for i in range(1000, 1060):
+        segments.append(line(i))
+    whole = stored(folder, "web")
+    length = len(line(1000))
+    for most in (1, length - 1, length, length + 1, 10 * length, 10 * length + 1, len(whole), len(whole) + 1):
+        found = segments.tail(most)
+        assert whole.endswith(found)
+        assert most - 2 * length < len(found) <= most
+        assert not found or found.startswith(b"20")
+
+
 def test_a_file_that_others_could_read_is_closed_to_them(folder: Path, segments: Segments) -> None:
     (folder / "web").mkdir(parents=True, mode=0o755)
     path = Path(path_of_segment(folder / "web", 1))
