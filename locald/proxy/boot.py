@@ -27,7 +27,9 @@ LOG_TYPE = "application/vnd.locald.log+json"  # by which the page knows that it 
 LINES_MAX = 200  # of the log on a page, or in one answer to it: some screens
 LINES_BYTES = 1 << 17  # of those: whatever is in them, they are read in some 50 ms
 FEW = 20  # lines for a program
-NO_STORE = ((b"Cross-Origin-Resource-Policy", b"same-origin"),)
+OWN = (
+    (b"Cross-Origin-Resource-Policy", b"same-origin"),
+)  # and of another one, no page may have it as a script or a picture
 SOON = ((b"Retry-After", b"1"),)  # seconds
 
 
@@ -49,7 +51,8 @@ def answer(gate: Gate, route: Route, request: Request, secure: bool) -> Page | N
 def shut(gate: Gate, route: Route, request: Request, waited: float = 0.0) -> Page:
     """503: what the service does instead of answering.  ``waited``: so many seconds, and in vain."""
     for_people = form_of(request) == "html"
-    after, lines = _tail(gate, 0, LINES_MAX if for_people else FEW) if _is_ours(request) else (0, ())
+    ours = _is_ours(request)
+    after, lines = _tail(gate, 0, LINES_MAX if for_people else FEW) if ours else (0, ())
     safe = request.method in (b"GET", b"HEAD")
     view = _view(gate, for_people and safe)
     prefix = route.path.decode()
@@ -63,7 +66,7 @@ def shut(gate: Gate, route: Route, request: Request, waited: float = 0.0) -> Pag
         view["title"],
         tuple(facts),
         view["hint"],
-        fields=NO_STORE if gate.state in BROKEN - {"backing-off"} else (*NO_STORE, *SOON),
+        fields=OWN if gate.state in BROKEN - {"backing-off"} else (*OWN, *SOON),
         state=gate.state,
         code=gate.told.code,
         log=lines,
@@ -75,14 +78,14 @@ def shut(gate: Gate, route: Route, request: Request, waited: float = 0.0) -> Pag
             button=view["button"],
             busy=view["busy"],
             safe=safe,
-        ),
+        )
+        if ours
+        else None,
     )
 
 
-def last_words(gate: Gate | None, request: Request) -> tuple[tuple[str, ...], tuple[Line, ...]]:
+def last_words(gate: Gate, request: Request) -> tuple[tuple[str, ...], tuple[Line, ...]]:
     """Of a service that runs and does not answer: what is known of that, and the last lines of its log."""
-    if gate is None:
-        return (), ()
     return gate.told.notes, _tail(gate, 0, FEW)[1] if _is_ours(request) else ()
 
 
@@ -101,7 +104,7 @@ def _log(gate: Gate, request: Request, query: bytes) -> Page:
         after, lines = _tail(gate, 0)
     view = {**_view(gate, True), "state": gate.state, "after": after, "lines": lines}
     body = json.dumps(view, separators=(",", ":")).encode()
-    return Page(200, "The log", fields=NO_STORE, body=(LOG_TYPE.encode(), body), unlogged=True)
+    return Page(200, "The log", fields=OWN, body=(LOG_TYPE.encode(), body), unlogged=True)
 
 
 def _tail(gate: Gate, after: int, most: int = LINES_MAX) -> tuple[int, tuple[Line, ...]]:

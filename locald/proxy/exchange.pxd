@@ -72,7 +72,7 @@ cdef class Exchange(Borrower):
     cdef _wait(self)
     cpdef admit(self)
     cpdef turn_away(self)
-    cdef _over(self)
+    cdef _over(self, double time)
     cpdef admitted(self)
     cdef request_data(self, bytes data)
     cdef request_end(self, End end)

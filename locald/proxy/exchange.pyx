@@ -8,7 +8,7 @@ bodies.
 
 from functools import partial
 
-from locald.proxy import boot, headers, pages
+from locald.proxy import headers, pages
 from locald.proxy.pool import DialError
 from locald.proxy.routes import rewritten
 
@@ -19,6 +19,7 @@ from locald.proxy.http1 cimport End, Request, Response
 from locald.proxy.upstream cimport Borrower, Line, Upstream
 
 __all__ = ["Asker", "Exchange", "Origin"]
+# boot is imported where a gate is shut, or something fails behind one: the daemon starts without its words.
 
 IDEMPOTENT = frozenset([b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"])  # RFC 9110 section 9.2.2
 
@@ -82,6 +83,8 @@ cdef class Origin:
 
     cdef object _at_the_gate(self, Request request):
         """The answer there; None, and it waits."""
+        from locald.proxy import boot
+
         page = boot.answer(self._gate, self.route, request, self.hop.secure)
         self.waits = page is None
         return page
@@ -194,6 +197,8 @@ cdef class Exchange(Borrower):
 
     cdef _wait(self):
         """Stay at the gate, whose service will be ready sooner or later.  Of the body nothing is wanted meanwhile."""
+        from locald.proxy import boot
+
         self.origin.waits = False
         self._gate = self.route.gate
         self.origin.proxy.gates.add(self._gate)
@@ -210,17 +215,19 @@ cdef class Exchange(Borrower):
 
     cpdef turn_away(self):
         """The gate stays shut for this one."""
+        from locald.proxy import boot
+
         gate, self._gate = self._gate, None
-        self._over()
+        self._over(now())
         waited = now() - self.record.began if gate.holds else 0.0
         self.asker.response_page(boot.shut(gate, self.route, self.request, waited))
 
-    cdef _over(self):
-        """It is no longer under way; called at each end that there is."""
+    cdef _over(self, double time):
+        """It is no longer under way, from then on; called at each end that there is."""
         if self._counted:
             self._counted = False
             self.line.under_way -= 1
-            self.line.quiet_since = now()
+            self.line.quiet_since = time
 
     cpdef admitted(self):
         """There is a place: take a connection that is idle, or dial."""
@@ -326,7 +333,7 @@ cdef class Exchange(Borrower):
         if upstream is not None:
             upstream.give_back(self.request_done, not self.origin.pool.draining, time)
         self._release()
-        self._over()
+        self._over(time)
         self.origin.log.add(self.record, time)
         self.asker.response_end(headers.trailers(trailers) if trailers else trailers)
 
@@ -361,11 +368,16 @@ cdef class Exchange(Borrower):
 
     cdef _fail(self, list failures, bint timed_out):
         self._release()
-        self._over()
+        self._over(now())
         self.wants_body = False
         ago = now() - self.line.answered if self.line.answered else None
-        notes, log = boot.last_words(self.route.gate, self.request)
+        notes, log = self._last_words() if self.route.gate is not None else ((), ())
         self.asker.response_page(pages.bad_gateway(self.route, failures, timed_out, ago, notes, log))
+
+    def _last_words(self):
+        from locald.proxy import boot
+
+        return boot.last_words(self.route.gate, self.request)
 
     cdef set_blocked(self, bint blocked):
         """The client does not take more of the response, or does again."""
@@ -389,7 +401,7 @@ cdef class Exchange(Borrower):
         if self._dialling is not None:
             self._dialling.cancel()
         self._gone = True
-        self._over()
+        self._over(now())
         if self._holds:
             self._release()
         elif self._gate is not None:

@@ -13,12 +13,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from locald.proxy.ansi import Line
 from locald.proxy.http1 import Request, serialize
 from locald.proxy.look import LIVE_POLICY, POLICY, SCRIPT, STYLE
 from locald.proxy.routes import Route, Routes, bare
+
+if TYPE_CHECKING:
+    from locald.proxy.ansi import Line
 
 __all__ = [
     "Live",

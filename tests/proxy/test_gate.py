@@ -276,13 +276,15 @@ def test_a_page_for_a_post_does_not_reload_by_itself(rig: Any, service: Service)
     assert page_of(rig).attributes("body")["data-safe"] == "yes"
 
 
-def test_another_sites_page_is_told_nothing_of_the_log(rig: Any, service: Service) -> None:
+def test_another_sites_page_is_told_nothing_of_the_log_and_no_token(rig: Any, service: Service) -> None:
     """What it embeds or fetches, that is; where it leads a browser to, it sees nothing."""
     service.lines.append("secret")
     for site in (b"cross-site", b"same-site"):
         fetch = b"Sec-Fetch-Site: " + site + b"\r\nSec-Fetch-Mode: no-cors\r\n"
         for accept in (b"", BROWSER, JSON):
-            assert b"secret" not in rig.talk(get(b"/", accept + fetch))
+            answer = rig.talk(get(b"/", accept + fetch))
+            assert b"secret" not in answer
+            assert service.gate.token.encode() not in answer
         assert "secret" in page_of(rig, NAVIGATION.replace(b"none", site)).text
     for site in (b"same-origin", b"none"):
         assert b"secret" in rig.talk(get(b"/", b"Sec-Fetch-Site: " + site + b"\r\n"))
@@ -291,8 +293,8 @@ def test_another_sites_page_is_told_nothing_of_the_log(rig: Any, service: Servic
 # Its log
 
 
-def log_of(rig: Any, query: bytes = b"", more: bytes = b"Sec-Fetch-Site: same-origin\r\n") -> Any:
-    answer = rig.talk(get(LOG + query, more))
+def log_of(rig: Any, query: bytes = b"", prefix: bytes = b"") -> Any:
+    answer = rig.talk(get(prefix + LOG + query, b"Sec-Fetch-Site: same-origin\r\n"))
     status, fields = head_of(answer)
     assert (status, fields["content-type"]) == (200, LOG_TYPE)
     assert fields["cross-origin-resource-policy"] == "same-origin"
@@ -376,7 +378,7 @@ def test_below_a_prefix_are_the_paths_of_its_service(rig: Any, service: Service)
     api.lines.append("of the api")
     page = page_of(rig, target=b"/api/items")
     assert page.attributes("body")["data-log"] == "/api" + LOG.decode()
-    assert b"of the api" in rig.talk(get(b"/api" + LOG))
+    assert log_of(rig, prefix=b"/api")["lines"] == [[["", "of the api"]]]
     assert rig.talk(get(LOG)).startswith(b"HTTP/1.1 200 ")
     assert len(service.seen) == 1
     rig.close()
@@ -477,6 +479,17 @@ def test_a_request_wakes_a_service_that_sleeps_and_waits_for_it(rig: Any, asleep
         asleep.set("ready")
         assert read_answer(first) == read_answer(second) == OK
     assert len(asleep.seen) == 2
+
+
+def test_it_is_woken_once_each_time_that_it_sleeps(rig: Any, asleep: Service) -> None:
+    for count in (1, 2):
+        with rig.connect() as sock:
+            sock.sendall(GET + b"\r\n")
+            asleep.wait_for_waiting(1)
+            assert asleep.woken == count
+            asleep.set("ready")
+            assert read_answer(sock) == OK
+        asleep.set("sleeping")
 
 
 @pytest.mark.plain  # a record of TLS that is cut by fill() could not be gone on with

@@ -31,13 +31,18 @@ class Shop:
         self.restarted = 0
         self.heads: list[bytes] = []
         self.app = App(self._serve)
-        self.gate = Gate("shop", self._tail, lambda: None, self._restart)
+        self.gate = Gate("shop", self._tail, self._wake, self._restart)
         target = Target("127.0.0.1", self.app.port)
         rig.call(lambda: rig.routes.add(Route("shop", (target,), gate=self.gate)))
         self.url = f"http://shop.localhost:{rig.port}"
 
     def _tail(self, after: int) -> tuple[int, list[str]]:
         return len(self.lines), self.lines[after:]
+
+    def _wake(self) -> None:
+        """It is quick."""
+        for state in ("starting", "ready"):
+            self.rig.loop.call_soon(self.gate.set, state)
 
     def _restart(self) -> None:
         self.restarted += 1
@@ -118,6 +123,13 @@ def test_the_page_becomes_that_of_a_crash_and_its_button_starts_it_again(shop: S
     assert tab.evaluate("document.title + location.pathname") == "shop is starting/cart"
     tab.reloads(lambda: shop.set("ready"))
     assert tab.evaluate("document.title + location.pathname") == "the app/cart"
+
+
+def test_a_service_that_sleeps_and_is_quick_is_the_app_at_once(shop: Shop, tab: Page) -> None:
+    shop.set("sleeping")
+    tab.open(f"{shop.url}/cart")
+    assert tab.evaluate("document.title") == "the app"
+    assert tab.errors == []
 
 
 def test_a_form_is_not_sent_twice_without_being_asked(shop: Shop, tab: Page) -> None:
