@@ -62,7 +62,10 @@ def start(http_port: int | None, https_port: int | None, foreground: bool, allow
 
 @command.command()
 def stop() -> int:
-    """Stop the daemon.  Apps that `locald run` started go on, without their URLs."""
+    """Stop the daemon, and the services of projects that are up.
+
+    What `locald run` started goes on, without its URL.
+    """
     try:
         pid = _stop(restart=False)
     except NotRunning:
@@ -145,8 +148,15 @@ def _stop(restart: bool) -> int:
     paths = places()
     try:
         with connect(paths) as client:
-            pid = client.request(Status(), Report).pid
+            report = client.request(Status(), Report)
+            pid = report.pid
+            services = sum(len(project.services) for project in report.projects)
+            if services:
+                note(f"ending {services} services with it")
             client.request(Stop(restart), Done)
+            client.be_patient()  # each service may take its own stop_timeout; after it the conversation ends
+            while client.read() is not None:
+                pass
     except VersionMismatch as other:
         # It speaks another language; signals have not changed.
         pid = other.pid
