@@ -150,9 +150,8 @@ def _stop(restart: bool) -> int:
         with connect(paths) as client:
             report = client.request(Status(), Report)
             pid = report.pid
-            services = sum(len(project.services) for project in report.projects)
-            if services:
-                note(f"ending {services} services with it")
+            if report.projects:
+                note(f"ending with it: {', '.join(project.name for project in report.projects)}")
             client.request(Stop(restart), Done)
             client.be_patient()  # each service may take its own stop_timeout; after it the conversation ends
             while client.read() is not None:
