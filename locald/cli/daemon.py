@@ -13,7 +13,7 @@ from locald.cli import status as status_verb
 from locald.cli.output import note
 from locald.cli.places import places
 from locald.control.client import Client, NotRunning, VersionMismatch, connect
-from locald.control.launch import launch
+from locald.control.launch import ensure, launch
 from locald.control.lock import wait_until_free
 from locald.control.messages import Done, Failure, Replace, Report, Status, Stop
 from locald.errors import DaemonError, Exit, LocaldError
@@ -91,8 +91,11 @@ def restart(http_port: int | None, https_port: int | None) -> int:
                 https_port = https_port or report.https_port
             http_port = http_port or report.http_port
             root = os.geteuid() == 0  # then it was allowed before
-            same = (http_port, https_port) == (report.http_port, report.https_port)
-            if same and _replace(client):
+            if (http_port, https_port) == (report.http_port, report.https_port):
+                if not _replace(client):
+                    note("the new daemon ended at once (locald daemon logs), and is started again")
+                    # Perhaps by a `locald run`, which may have been faster.
+                    ensure(places(), _options(http_port, https_port, root)).close()
                 return status_verb.show(as_json=False, with_apps=False)
         _stop(restart=True)
     except VersionMismatch:
@@ -124,12 +127,14 @@ def logs(lines: int) -> int:
 
 
 def _start(http_port: int | None, https_port: int | None, allow_root: bool) -> None:
+    launch(places(), _options(http_port, https_port, allow_root))
+    status_verb.show(as_json=False, with_apps=False)
+
+
+def _options(http_port: int | None, https_port: int | None, allow_root: bool) -> list[str]:
     options = [f"--http-port={http_port}"] if http_port else []
     options += [f"--https-port={https_port}"] if https_port else []
-    if allow_root:
-        options.append("--allow-root")
-    launch(places(), options)
-    status_verb.show(as_json=False, with_apps=False)
+    return options + (["--allow-root"] if allow_root else [])
 
 
 def _replace(client: Client) -> bool:

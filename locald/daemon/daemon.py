@@ -318,7 +318,7 @@ class Daemon:
 
     def _passing_notes(self) -> list[str]:
         """What may be mended, or passes by itself, while this daemon runs."""
-        notes = [f"pid {pid} still answers requests of before a restart" for pid in self._drainers]
+        notes = [f"pid {pid} still answers requests of before a restart" for pid in self._drainers.lasting()]
         notes += self._projects.notes()
         if self._https is None:
             return [*notes, *self._settings.notes(None)]

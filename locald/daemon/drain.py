@@ -69,7 +69,7 @@ async def _listen(line: socket.socket, relieved: asyncio.Event) -> None:
 
 async def _leave(proxy: Proxy, relieved: asyncio.Event) -> None:
     await relieved.wait()
-    await proxy.retire(proxy.limits.handover_s)
+    await proxy.retire()
 
 
 async def _tell(seen: Log, line: socket.socket, done: asyncio.Event) -> None:

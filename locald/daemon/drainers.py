@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -19,6 +19,7 @@ __all__ = ["Drainers"]
 
 log = logging.getLogger("locald")
 
+SOON_S = 1.0  # for one that has nobody left to end, before it is anything to tell of
 END_S = 5.0  # for one to end: it gives its clients two
 READ = 1 << 16  # bytes at once
 
@@ -34,10 +35,11 @@ class Drainers:
         self._received: dict[socket.socket, bytes] = {}
         self._loop = asyncio.get_running_loop()
         self._none = asyncio.Event()
+        self._relieved = self._loop.time()
 
-    def __iter__(self) -> Iterator[int]:
-        """Their pids."""
-        return iter(self._pids.values())
+    def lasting(self) -> list[int]:
+        """The pids of those that are still there some time after we began to serve."""
+        return list(self._pids.values()) if self._loop.time() > self._relieved + SOON_S else []
 
     def hand_over(self) -> Given:
         """All of them, to the next image."""
@@ -56,6 +58,7 @@ class Drainers:
 
     def relieve(self) -> None:
         """We serve: they let nobody else in."""
+        self._relieved = self._loop.time()
         for line in self._pids:
             with contextlib.suppress(OSError):
                 line.send(b"\n")

@@ -113,8 +113,10 @@ class Door:
         self._listeners.clear()
 
     def move(self) -> None:
-        """The loop is another: listen there.  What was preparing stays behind."""
+        """The loop is another: listen there.  What was preparing stays behind; and so do the objects of the sockets,
+        since uvloop lets none be closed that it watches."""
         self._preparing.clear()
+        self._listeners = {socket.socket(fileno=each.detach()): how for each, how in self._listeners.items()}
         if self.is_open:
             for listener in self._listeners:
                 self._watch(listener)

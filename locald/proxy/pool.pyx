@@ -204,7 +204,7 @@ cdef class Pool:
             line.dialling = None
         self._dials = set()
         for sock in self._connecting:
-            sock.close()  # a server of one thread would wait for its request
+            os.close(sock.detach())  # a server of one thread would wait for its request; and as for Door.move()
         self._connecting = set()
         for connection in list(self.open):
             connection.move()

@@ -131,15 +131,14 @@ class Proxy:
             client.move()
         self._sweep()
 
-    async def retire(self, seconds: float) -> int:
-        """Another proxy listens where we did: let nobody else in, and return when the last client is gone, or after
-        ``seconds``; how many are left then.  No request is refused: each connection is told to end, and then ends."""
+    async def retire(self) -> None:
+        """Another proxy listens where we did: let nobody else in, and return when the last client is gone, or it takes
+        too long.  No request is refused: each connection is told to end, and ends when that was heard."""
         self.door.close()
         self.pool.draining = self.pool.patient = True
         for client in list(self.clients):
             client.retire()
-        await self._wait_until_empty(seconds)
-        return len(self.clients)
+        await self._wait_until_empty(self.limits.handover_s)
 
     def replace(self, visitor: Visitor, client: Visitor) -> None:
         """A handshake is done, and the client speaks for itself, at once."""
