@@ -1,4 +1,4 @@
-"""Which name an app gets: as told, else from pyproject.toml or package.json, else from the folder."""
+"""Which name an app gets: from pyproject.toml or package.json, else from the folder; and what is a name at all."""
 
 from __future__ import annotations
 
@@ -16,11 +16,9 @@ NAME_MAX = 200  # of the 253 octets of a host name, the rest is for the suffix
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 
 
-def derive(given: str | None, folder: Path, called: str = "") -> str:
+def derive(folder: Path, called: str = "") -> str:
     """The name for an app run in ``folder``.  ``called``: what the folder counts as, where not its own name does.
-    Raises LocaldError for a given name that is none."""
-    if given is not None:
-        return check(given)
+    Raises LocaldError where none can be made."""
     for candidate in (_pyproject(folder), _package_json(folder), called or folder.resolve().name):
         name = from_text(candidate)
         if name:

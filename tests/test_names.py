@@ -40,4 +40,4 @@ def test_a_folder_without_a_usable_name_asks_for_one(tmp_path: Path) -> None:
     folder = tmp_path / "日本"
     folder.mkdir()
     with pytest.raises(LocaldError, match="no name can be made"):
-        derive(None, folder)
+        derive(folder)

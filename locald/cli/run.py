@@ -19,7 +19,7 @@ from locald.control.client import Client, NotRunning, connect
 from locald.control.launch import ensure
 from locald.control.messages import Ended, Protocol, Register, Registered, Started
 from locald.errors import LocaldError
-from locald.names import derive
+from locald.names import check
 from locald.paths import Paths
 
 __all__ = ["Link", "command"]
@@ -49,7 +49,8 @@ def command(
     the signal's number if one ended it.
     """
     folder, paths = Path.cwd(), places()
-    request = Register(derive(name, folder), list(argv), str(folder), port, path, wildcard, strip, protocol, plain)
+    name = import_module("locald.project.find").name_of(folder) if name is None else check(name)
+    request = Register(name, list(argv), str(folder), port, path, wildcard, strip, protocol, plain)
     link = Link(paths, request)
     with contextlib.closing(link):
         given = link.open()

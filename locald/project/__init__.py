@@ -3,6 +3,7 @@
 find        the project of a folder: the one way in
 model       the tables of locald.toml as structs, and Project
 read        the text of locald.toml -> these structs, or what is wrong with it
+rules       what the types of one service do not say
 lines       on which line each key stands
 guess       what is used where there is no locald.toml
 package     package.json

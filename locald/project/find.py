@@ -19,7 +19,7 @@ from locald.project.files import absolute, read_text
 from locald.project.guess import guess
 from locald.project.model import Header, Project, Service
 
-__all__ = ["NAME", "WITHOUT", "find_file", "guessed", "load", "project_of"]
+__all__ = ["NAME", "WITHOUT", "find_file", "guessed", "load", "name_of", "project_of"]
 
 NAME = "locald.toml"
 WITHOUT = f"no {NAME}: "
@@ -84,16 +84,32 @@ def _refuse_others(file: Path, above: bool) -> None:
 def _project(header: Header, source: Path, tree: worktree.Worktree | None) -> Project:
     folder = source.parent
     base = header.name or _derived(folder, tree)
-    prefix = worktree.label(tree.branch) if tree and tree.branch else ""
+    prefix = _prefix(tree)
     name = hosts.with_prefix(prefix, base)
     return Project(name, str(folder), str(source), {}, header.domain, "", prefix, base)
 
 
+def name_of(folder: Path) -> str:
+    """The name of what is run in the folder without being a project (`locald run`); with the branch in front too.
+    Raises LocaldError where none can be made."""
+    folder = absolute(folder)
+    tree = worktree.look(folder)
+    return hosts.with_prefix(_prefix(tree), derive(folder, _called(folder, tree)))
+
+
 def _derived(folder: Path, tree: worktree.Worktree | None) -> str:
-    """The name of a project that says none.  A linked worktree's folder is mostly named for its branch; the
-    repository's is the same for all."""
-    at_top = tree is not None and folder == tree.top
+    """The name of a project that says none."""
     try:
-        return derive(None, folder, tree.repository if tree and at_top else "")
+        return derive(folder, _called(folder, tree))
     except LocaldError as error:
         raise LocaldError(error.message, f'[project] with name = "my-app", in {folder / NAME}') from None
+
+
+def _called(folder: Path, tree: worktree.Worktree | None) -> str:
+    """What the folder counts as: that of a linked worktree is mostly named for its branch, the repository's is the same
+    for all of them."""
+    return tree.repository if tree and folder == tree.top else ""
+
+
+def _prefix(tree: worktree.Worktree | None) -> str:
+    return worktree.label(tree.branch) if tree and tree.branch else ""

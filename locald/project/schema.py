@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from locald.project import read
+from locald.project import rules
 from locald.project.model import File
 
 __all__ = ["schema"]
@@ -17,10 +17,10 @@ def schema() -> dict[str, Any]:
     made: dict[str, Any] = _without_null(msgspec.json.schema(File))
     service = made["$defs"]["Service"]["properties"]
     service["port"]["anyOf"][1]["enum"] = ["auto", "none"]  # None is how structs have it, and TOML has no null
-    service["env"]["propertyNames"] = {"pattern": f"^{read.VARIABLE.pattern}$"}
-    service["port_env"]["pattern"] = f"^{read.VARIABLE.pattern}$"
-    service["stop_signal"]["enum"] = [*read.SIGNALS, *(f"SIG{name}" for name in read.SIGNALS)]
-    made["$defs"]["File"]["properties"]["services"]["propertyNames"] = {"pattern": f"^{read.LABEL.pattern}$"}
+    service["env"]["propertyNames"] = {"pattern": f"^{rules.VARIABLE.pattern}$"}
+    service["port_env"]["pattern"] = f"^{rules.VARIABLE.pattern}$"
+    service["stop_signal"]["enum"] = [*rules.SIGNALS, *(f"SIG{name}" for name in rules.SIGNALS)]
+    made["$defs"]["File"]["properties"]["services"]["propertyNames"] = {"pattern": f"^{rules.LABEL.pattern}$"}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "locald.toml", **made}
 
 

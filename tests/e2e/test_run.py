@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 import pytest
+from programs import need
 
 SERVE = ("python", "-u", "-m", "http.server", "--bind", "127.0.0.1", "$PORT")
 
@@ -68,6 +69,24 @@ def test_a_page_on_port_80_from_a_bare_command(alice: Any) -> None:
     process.terminate()
     assert process.wait(10) == 128 + signal.SIGTERM
     assert get("web") == 404
+
+
+def test_in_a_linked_worktree_the_branch_is_in_front(alice: Any) -> None:
+    shop = alice.home / "shop"
+    shop.mkdir()
+    os.chown(shop, alice.uid, alice.uid)
+    me = ("-c", "user.name=a", "-c", "user.email=a@b")
+    for words in (
+        ("init", "-q"),
+        (*me, "commit", "-q", "--allow-empty", "-m", "x"),
+        ("worktree", "add", "-q", "-b", "fix/ui", "../b"),
+    ):
+        done = alice.type(need("git"), *words, cwd=shop)
+        assert done.returncode == 0, done.stderr
+    for folder, name in ((shop, "shop"), (alice.home / "b", "fix-ui--shop")):
+        process = alice.start("locald", "run", "--", *SERVE, cwd=folder)
+        assert read_until(process, "Serving HTTP").startswith(f"locald: http://{name}.localhost/  ->  port ")
+        assert get(name) == 200
 
 
 @pytest.mark.parametrize(

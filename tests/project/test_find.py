@@ -14,8 +14,9 @@ from programs import need, run
 from steady import steady
 
 from locald.errors import LocaldError
+from locald.names import from_text
 from locald.project import hosts
-from locald.project.find import load
+from locald.project.find import load, name_of
 from locald.project.model import Service
 
 TOML = '[services.web]\ncommand = "x"\n'
@@ -174,6 +175,9 @@ def test_two_worktrees_have_two_names(tmp_path: Path, folder: Path) -> None:
         "api.fix-ui--shop.localhost",
     ]
     assert load(tmp_path / "copy/sub", {}).name == "fix-ui--sub"
+    assert [name_of(each) for each in (folder, tmp_path / "copy", tmp_path / "copy/sub", tmp_path)] == [
+        "shop", "fix-ui--shop", "fix-ui--sub", from_text(tmp_path.name),
+    ]  # fmt: skip
 
 
 def test_a_mistake_between_services_has_a_line_too(folder: Path) -> None:

@@ -133,6 +133,7 @@ MISTAKES = [
     (W + "host = 'a_b'", ":3: services.web.host: 'a_b' is no name in a URL", "did you mean a-b?"),
     (W + "host = 'localhost'", ":3: services.web.host: 'localhost' is neither a subdomain nor", "web.localhost"),
     ("project.domain = 'test'\n" + W + "host = 'a.localhost'", ":4: services.web.host: 'a.localhost' is neither", ""),
+    (W + "path = '/a%20b'", ":3: services.web.path: '/a%20b' is no prefix", ""),
     (W + "path = 'api'", ":3: services.web.path: 'api' is no prefix", "/api"),
     (W + "path = '/a/../b'", ":3: services.web.path: '/a/../b' is no prefix", ""),
     (W + "path = '/a;b'", ":3: services.web.path: '/a;b' is no prefix", ""),
