@@ -50,10 +50,10 @@ def table() -> Table:
 
 
 def kin(pid: int) -> Kin | None:
-    """One process; None when it is gone and buried."""
+    """One process; None when it is gone and buried.  Raises OSError when there is no descriptor left to look with."""
     try:
         text = _read(f"/proc/{pid}/stat")
-    except OSError:
+    except (FileNotFoundError, ProcessLookupError):
         return None
     # The name in parentheses may have spaces and parentheses in it: what follows the last one has none.
     words = text[text.rindex(b")") + 2 :].split()
@@ -140,8 +140,10 @@ class Ends:
             return True
         try:
             fd = os.pidfd_open(process.pid)
-        except OSError:
+        except ProcessLookupError:
             return False
+        except OSError:
+            return True  # no descriptor is left: SIGCHLD must do, which tells of our own children only
         now = kin(process.pid)
         if now is None or now.born != process.born:
             os.close(fd)

@@ -34,6 +34,7 @@ __all__ = ["Forest", "Tree"]
 log = logging.getLogger("locald.supervisor")
 
 TABLE_S = 0.1  # a table of processes as old as this is new enough to look for ports
+LOOK_AGAIN_S = 0.5
 ROUNDS = 40  # of SIGKILL, and it is said aloud that somebody is still there; from then on once a second
 
 
@@ -58,6 +59,7 @@ class Forest:
         self.token = token
         self._cgroups = cgroups
         self._ended = ended
+        self._unsettled: dict[str, Tree] = {}  # those of which a process has ended
         self._loop = asyncio.get_running_loop()
         self._trees: dict[str, Tree] = {}
         self._helpers: dict[int, asyncio.Future[int]] = {}
@@ -136,9 +138,9 @@ class Forest:
         found = table.family(tree.sessions, tree.seen, marked)
         unburied = {pid: born for pid, born in tree.seen.items() if table.is_zombie(pid, born)}
         tree.seen = {pid: kin.born for pid, kin in found.items()} | unburied
-        # A session's number may become another's once nobody is in it.
-        used = {kin.session for kin in found.values()} | {kin.group for kin in found.values()}
-        tree.sessions &= used.union(self._helpers, [tree.leader or 0])
+        # Only who is in a session can begin a process of it.  Its number may become another's once nobody is in it.
+        begun = tree.sessions & {tree.leader or 0, *self._helpers}
+        tree.sessions = begun | {kin.session for kin in found.values()} - {os.getsid(0)}
         return found
 
     def _watch(self, tree: Tree, living: dict[int, Kin]) -> dict[int, Kin]:
@@ -161,7 +163,8 @@ class Forest:
         """Take the dead, and tell whose processes they were."""
         self._burial = None
         ended = set(self._ends.take())
-        concerned = {tree.service: tree for tree in self._trees.values() if not ended.isdisjoint(tree.seen)}
+        concerned = self._unsettled
+        concerned.update((tree.service, tree) for tree in self._trees.values() if not ended.isdisjoint(tree.seen))
         leaders = {tree.leader: tree for tree in self._trees.values() if tree.leader}
         for pid, code in system.bury([*leaders, *self._helpers]):
             if helper := self._helpers.pop(pid, None):
@@ -171,8 +174,19 @@ class Forest:
                 concerned[tree.service] = tree
             else:
                 concerned.update(self._note_code(pid, code))
-        table = self._look() if concerned else self._table
-        for tree in concerned.values():
+        if concerned:
+            self._settle_all()
+
+    def _settle_all(self) -> None:
+        try:
+            table = self._look()
+        except OSError as error:  # no descriptor is left to read it with
+            log.warning("the processes of this machine cannot be looked at: %s", error)
+            self._loop.call_later(LOOK_AGAIN_S, self.bury)
+            return
+        trees = list(self._unsettled.values())
+        self._unsettled.clear()
+        for tree in trees:
             self._settle(tree, table)
 
     def _note_code(self, pid: int, code: int) -> dict[str, Tree]:
@@ -249,9 +263,9 @@ class Forest:
         for tree in trees:
             if tree.group:
                 cgroup.Group(Path(tree.group)).kill()
-        ending.kill(self._look, lambda table: [kin for tree in trees for kin in self._living(tree, table).values()])
         for tree in trees:
             self._kill_again(tree)
+        ending.kill(self._look, lambda table: [kin for tree in trees for kin in self._living(tree, table).values()])
 
     def _kill_again(self, tree: Tree) -> None:
         """Until we hear that it is empty: a process may have been forked at the wrong moment."""

@@ -32,6 +32,7 @@ class Remains:
 
     def __init__(self, records: Iterable[Process], house: str, cgroups: bool = True) -> None:
         self._house = house
+        self._own_session = os.getsid(0)
         self._boot = system.boot()
         self._records = [record for record in records if record.boot == self._boot]
         self._base = cgroup.find() if cgroups else None
@@ -83,14 +84,15 @@ class Remains:
         found = table.family(self._sessions, self._seen)
         found.pop(os.getpid(), None)
         self._seen = {pid: kin.born for pid, kin in found.items()}
-        self._sessions &= {kin.session for kin in found.values()}
+        self._sessions = {kin.session for kin in found.values()} - {self._own_session}
         return list(found.values())
 
     def _claim(self, kin: Kin, service: str) -> None:
         """Services have sessions of their own, so who is in one of theirs is of the service."""
-        self._ids[kin.pid] = service
-        self._seen[kin.pid] = kin.born
-        self._sessions.add(kin.session)
+        if kin.session != self._own_session:  # a mistake here would be the end of our own terminal
+            self._ids[kin.pid] = service
+            self._seen[kin.pid] = kin.born
+            self._sessions.add(kin.session)
 
     def _marked(self, table: Table) -> dict[int, str]:
         found = {}

@@ -109,9 +109,9 @@ class Supervisor:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._boot = system.boot()
         me = system.kin(os.getpid())
-        self.token = f"{house}.{os.getpid()}.{me.born if me else 0.0}.{secrets.token_hex(8)}"
+        token = f"{house}.{os.getpid()}.{me.born if me else 0.0}.{secrets.token_hex(8)}"
         child.default_signals()
-        self._forest = Forest(self.token, self._cgroups, self._ended)
+        self._forest = Forest(token, self._cgroups, self._ended)
 
     # What is asked for.
 
@@ -186,6 +186,11 @@ class Supervisor:
 
     # What is seen.
 
+    @property
+    def token(self) -> str:
+        """What is in the environment of all processes of ours, beside the service's id: spec.TOKEN."""
+        return self._forest.token
+
     def look(self, service: str) -> Seen:
         """A service as it is now."""
         run = self._runs[service]
@@ -253,8 +258,12 @@ class Supervisor:
 
         ``sink`` is asked again for each service that had one.
         """
+<<<<<<< HEAD
         handed = data if isinstance(data, Handed) else msgspec.convert(data, Handed, str_keys=True)
         self.token = handed.token
+=======
+        handed = msgspec.convert(data, _Handed, str_keys=True)
+>>>>>>> super
         self._forest.token = handed.token
         for kept in handed.services:
             self._runs[kept.life.spec.id] = run = _Run(kept)

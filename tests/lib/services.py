@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import sys
 from collections.abc import Callable, Coroutine
@@ -110,12 +111,21 @@ class Rig:
         self.told: list[Seen] = []
         self.sinks: dict[str, Lines] = {}
         self._changed = asyncio.Event()
-        self.supervisor = Supervisor(
-            lambda service: self.starts[service](), self.sink, self.tell, house, cgroups=cgroups
-        )
+        self._house = house
+        self._cgroups = cgroups
+        self.supervisor = self._new()
+
+    def _new(self) -> Supervisor:
+        return Supervisor(lambda service: self.starts[service](), self.sink, self.tell, self._house, self._cgroups)
+
+    def replace(self) -> None:
+        """Hand over to another supervisor, as if it were in the next program of this process."""
+        data = json.loads(json.dumps(self.supervisor.hand_over()))
+        self.supervisor = self._new()
+        self.supervisor.adopt(data)
 
     def sink(self, service: str) -> Lines:
-        self.sinks[service] = Lines(self.deaf)
+        self.sinks.setdefault(service, Lines(self.deaf))
         return self.sinks[service]
 
     def tell(self, seen: Seen) -> None:

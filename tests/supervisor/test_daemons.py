@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -18,9 +19,9 @@ import pytest
 import service_daemon
 from services import BASE, ENVIRON, NEEDS_GROUP, Rig, marked, ours, run
 
-from locald.supervisor import cgroup, remains
+from locald.supervisor import cgroup, lifecycle, remains
 from locald.supervisor.remains import system
-from locald.supervisor.spec import Process
+from locald.supervisor.spec import Process, Ready
 
 
 class Daemon:
@@ -213,3 +214,71 @@ def test_a_daemon_that_is_stopped_and_goes_on(tmp_path: Path) -> None:
         after = it.ask("restarted plain")["services"]["plain"]
         assert after["pid"] != pid
         assert (after["restarts"], after["code"]) == (1, 137)
+
+
+def test_whatever_was_under_way_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each state is handed over once, in one process."""
+    monkeypatch.setattr(lifecycle, "FIRST_S", 0.1)
+
+    async def test(rig: Rig) -> None:
+        rig.sh("about to be spawned", "exec sleep 1000")
+        rig.supervisor.start("about to be spawned")
+        rig.replace()
+        first = await rig.until("about to be spawned", "ready")
+        rig.replace()
+        assert rig.supervisor.look("about to be spawned").pid == first.pid
+
+        rig.sh("probed", "until test -e go; do sleep 0.01; done; echo here; exec sleep 1000", ready=Ready(log="here"))
+        rig.supervisor.start("probed")
+        rig.sh("needing", "exec sleep 1000", needs=("probed",))
+        rig.supervisor.start("needing")
+        await rig.holds(lambda: rig.supervisor.look("probed").pid)
+        rig.replace()
+        assert rig.supervisor.look("needing").waits_for == ("probed",)
+        (tmp_path / "go").touch()
+        await rig.until("needing", "ready")
+
+        rig.sh("slow", "exec sleep 1000", ready=Ready(command=("false",), timeout_s=0.2))
+        rig.supervisor.start("slow")
+        await rig.holds(lambda: rig.supervisor.look("slow").pid)
+        rig.replace()
+        await rig.until("slow", "unhealthy")
+
+        rig.sh("backing off", "exit 3")
+        rig.supervisor.start("backing off")
+        await rig.until("backing off", "backing-off")
+        rig.replace()
+        await rig.holds(lambda: rig.supervisor.look("backing off").restarts == 1)
+
+        rig.sh("being stopped", "trap '' TERM; echo deaf; while :; do sleep 1000; done", stop_s=0.2)
+        rig.supervisor.start("being stopped")
+        await rig.says("being stopped", "deaf")
+        stopping = asyncio.ensure_future(rig.supervisor.stop("being stopped"))
+        await rig.until("being stopped", "stopping")
+        rig.replace()
+        stopping.cancel()
+        assert (await rig.until("being stopped", "stopped")).code == 137
+
+    run(tmp_path, test)
+
+
+@pytest.mark.linux("is the subreaper of what loses its parent")
+def test_whose_marker_is_of_before_the_hand_over_is_still_known(tmp_path: Path) -> None:
+    async def test(rig: Rig) -> None:
+        script = (
+            "until test -e go; do sleep 0.01; done; (setsid sh -c 'echo lost $$; exec sleep 1000' &); exec sleep 1000"
+        )
+        rig.sh("web", script)
+        rig.sh("beside", "exec sleep 1000")
+        for service in ("web", "beside"):
+            rig.supervisor.start(service)
+            await rig.until(service, "ready")
+        rig.replace()
+        (tmp_path / "go").touch()
+        await rig.wait_for(lambda: rig.lines("web"))
+        lost = psutil.Process(int(rig.lines("web")[0].split()[1]))
+        await rig.wait_for(lambda: lost.ppid() == os.getpid())
+        await rig.supervisor.stop("web")
+        assert not lost.is_running()
+
+    run(tmp_path, test)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 import uvloop
 from services import Rig, ours, run, zombies
 
-from locald.supervisor import lifecycle
+from locald.supervisor import forest, lifecycle
 from locald.supervisor.spec import Ready
 
 DAEMON = """
@@ -281,7 +282,8 @@ while True:
         await rig.supervisor.stop("web")
         # Who is another user cannot hide its marker from root.
         assert ours(rig.supervisor.token) == []
-        assert [each for each in psutil.process_iter() if each.uids().real == 61777] == []
+        people = [each.info["uids"] for each in psutil.process_iter(["uids"])]
+        assert not any(uids and uids.real == 61777 for uids in people)
 
     run(tmp_path, test)
 
@@ -414,5 +416,49 @@ def test_removed_and_replaced(tmp_path: Path) -> None:
         await rig.until("web", "ready")
         await rig.supervisor.remove("web")
         assert rig.supervisor.all() == []
+
+    run(tmp_path, test)
+
+
+@pytest.mark.linux("reads the table of processes from files")
+def test_without_descriptors_nobody_is_taken_for_dead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forest, "LOOK_AGAIN_S", 0.05)
+
+    async def test(rig: Rig) -> None:
+        rig.sh("web", "sleep 1000 & echo child $!; wait")
+        rig.supervisor.start("web")
+        child = await has_pid(rig, "web", "child")
+        seen = await rig.until("web", "ready")
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+        try:
+            os.kill(seen.pid, signal.SIGKILL)
+            # Two looks have failed, and nothing was made of it.
+            await rig.wait_for(lambda: len(caught) > 1)
+            assert rig.supervisor.look("web").state == "ready"
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        await rig.until("web", "backing-off")
+        assert not child.is_running()
+
+    caught: list[str] = []
+    monkeypatch.setattr(forest.log, "warning", lambda *args: caught.append(str(args)))
+    run(tmp_path, test)
+
+
+@pytest.mark.linux("is the subreaper of what loses its parent")
+def test_a_session_that_was_seen_is_known_by_its_number(tmp_path: Path) -> None:
+    async def test(rig: Rig) -> None:
+        # The middle one has a session of its own when it is looked at; what it starts later, and leaves, is in that.
+        late = "env -i /bin/sh -c 'echo late $$; exec sleep 1000' & echo"
+        middle = f"echo middle; until test -e go; do sleep 0.01; done; {late}"
+        rig.add("web", "/bin/sh", "-c", 'setsid sh -c "$1" & exec sleep 1000', "sh", middle, ready=Ready(log="middle"))
+        rig.supervisor.start("web")
+        await rig.until("web", "ready")
+        (tmp_path / "go").touch()
+        late_one = await has_pid(rig, "web", "late")
+        await rig.wait_for(lambda: late_one.ppid() == os.getpid() and late_one.name() == "sleep")
+        await rig.supervisor.stop("web")
+        assert not late_one.is_running()
 
     run(tmp_path, test)
