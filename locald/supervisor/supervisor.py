@@ -258,12 +258,7 @@ class Supervisor:
 
         ``sink`` is asked again for each service that had one.
         """
-<<<<<<< HEAD
         handed = data if isinstance(data, Handed) else msgspec.convert(data, Handed, str_keys=True)
-        self.token = handed.token
-=======
-        handed = msgspec.convert(data, _Handed, str_keys=True)
->>>>>>> super
         self._forest.token = handed.token
         for kept in handed.services:
             self._runs[kept.life.spec.id] = run = _Run(kept)
