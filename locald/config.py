@@ -57,6 +57,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dial_s: Seconds = None
     held_s: Seconds = None
     held_page_s: Seconds = None
+    handover_s: Seconds = None
     pool_idle_s: Seconds = None
     pool_max: Count = None
     upstream_max: Count = None

@@ -8,11 +8,11 @@ Exit codes of the ``locald`` command, one meaning each:
 2     usage: the command line was not understood
 3     the daemon could not be started or reached
 4     a port could not be had (every ``BindError``)
-5     the name is taken by another running app
+5     the name is taken by another running app, service or project
 77    root is needed (``locald-setup``), or was used where it must not be
-126   the command exists and cannot be run (``locald run``)
-127   the command does not exist (``locald run``)
-128+  the command was ended by that signal (``locald run``)
+126   the command exists and cannot be run (``locald run`` and ``exec``)
+127   the command does not exist (``locald run`` and ``exec``)
+128+  the command was ended by that signal (``locald run`` and ``exec``); locald was (``up``: 130 after Ctrl-C)
 ====  =====================================================================
 """
 

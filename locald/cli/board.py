@@ -48,7 +48,7 @@ class Board:
                 if each.state == "waiting" and each.id not in found and dead.intersection(each.waits_for)
             }
             if not more:
-                return [*found.values()]
+                return [each for each in self._services.values() if each.id in found]
             found |= more
 
     @property

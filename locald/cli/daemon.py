@@ -12,15 +12,16 @@ import click
 from locald.cli import status as status_verb
 from locald.cli.output import note
 from locald.cli.places import places
-from locald.control.client import NotRunning, VersionMismatch, connect
-from locald.control.launch import launch
+from locald.control.client import Client, NotRunning, VersionMismatch, connect
+from locald.control.launch import ensure, launch
 from locald.control.lock import wait_until_free
-from locald.control.messages import Done, Report, Status, Stop
+from locald.control.messages import Done, Failure, Replace, Report, Status, Stop
 from locald.errors import DaemonError, Exit, LocaldError
 
 __all__ = ["command"]
 
 STOP_S = 15.0  # the daemon drains, then gives orphans 5 seconds
+REPLACE_S = 60.0  # for the new one to say that it could start, and to do so
 
 http_port_option = click.option(
     "--http-port",
@@ -61,7 +62,10 @@ def start(http_port: int | None, https_port: int | None, foreground: bool, allow
 
 @command.command()
 def stop() -> int:
-    """Stop the daemon.  Apps that `locald run` started go on, without their URLs."""
+    """Stop the daemon, and the services of projects that are up.
+
+    What `locald run` started goes on, without its URL.
+    """
     try:
         pid = _stop(restart=False)
     except NotRunning:
@@ -75,7 +79,10 @@ def stop() -> int:
 @http_port_option
 @https_port_option
 def restart(http_port: int | None, https_port: int | None) -> int:
-    """Stop the daemon if it runs, and start it on the same ports.  Running apps keep their URLs."""
+    """Let what is installed now go on in place of the daemon: no request is lost, and running apps keep their URLs.
+
+    On other ports, or from a version that is too old for that, it is stopped and started.
+    """
     root = False
     try:
         with connect(places()) as client:
@@ -84,6 +91,12 @@ def restart(http_port: int | None, https_port: int | None) -> int:
                 https_port = https_port or report.https_port
             http_port = http_port or report.http_port
             root = os.geteuid() == 0  # then it was allowed before
+            if (http_port, https_port) == (report.http_port, report.https_port):
+                if not _replace(client):
+                    note("the new daemon ended at once (locald daemon logs), and is started again")
+                    # Perhaps by a `locald run`, which may have been faster.
+                    ensure(places(), _options(http_port, https_port, root)).close()
+                return status_verb.show(as_json=False, with_apps=False)
         _stop(restart=True)
     except VersionMismatch:
         _stop(restart=True)
@@ -114,12 +127,25 @@ def logs(lines: int) -> int:
 
 
 def _start(http_port: int | None, https_port: int | None, allow_root: bool) -> None:
+    launch(places(), _options(http_port, https_port, allow_root))
+    status_verb.show(as_json=False, with_apps=False)
+
+
+def _options(http_port: int | None, https_port: int | None, allow_root: bool) -> list[str]:
     options = [f"--http-port={http_port}"] if http_port else []
     options += [f"--https-port={https_port}"] if https_port else []
-    if allow_root:
-        options.append("--allow-root")
-    launch(places(), options)
-    status_verb.show(as_json=False, with_apps=False)
+    return options + (["--allow-root"] if allow_root else [])
+
+
+def _replace(client: Client) -> bool:
+    """Whether another image of the daemon goes on; else it ended before it could.  Raises the LocaldError of one that
+    refuses, and goes on itself."""
+    client.send(Replace())
+    client.be_patient(REPLACE_S)
+    answer = client.read()
+    if isinstance(answer, Failure):
+        raise LocaldError(answer.message, answer.hint, answer.exit_code)
+    return answer is not None
 
 
 def _stop(restart: bool) -> int:
@@ -127,8 +153,14 @@ def _stop(restart: bool) -> int:
     paths = places()
     try:
         with connect(paths) as client:
-            pid = client.request(Status(), Report).pid
+            report = client.request(Status(), Report)
+            pid = report.pid
+            if report.projects:
+                note(f"ending with it: {', '.join(project.name for project in report.projects)}")
             client.request(Stop(restart), Done)
+            client.be_patient()  # each service may take its own stop_timeout; after it the conversation ends
+            while client.read() is not None:
+                pass
     except VersionMismatch as other:
         # It speaks another language; signals have not changed.
         pid = other.pid

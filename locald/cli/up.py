@@ -14,7 +14,7 @@ from locald.cli.output import note
 from locald.cli.places import places
 from locald.cli.progress import Progress, introduce
 from locald.cli.settling import report_failures, settle
-from locald.control.environment import pack
+from locald.control.environment import pack_to_send
 from locald.control.launch import ensure
 from locald.control.messages import Rising, Up
 from locald.errors import Exit
@@ -34,7 +34,7 @@ def command(names: Sequence[str], detach: bool) -> int:
 
     Exit code 0 once all was ready (-d), 1 if something did not start, 128 and the signal's number after Ctrl-C.
     """
-    request = Up(os.getcwd(), [*names], pack(os.environ), _umask(), detach)
+    request = Up(os.getcwd(), [*names], pack_to_send(os.environ), _umask(), detach)
     if not detach:
         return Attached(places(), request).run()
     with ensure(places()) as client:

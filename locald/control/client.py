@@ -51,9 +51,9 @@ class Client:
     def close(self) -> None:
         self._sock.close()
 
-    def be_patient(self) -> None:
-        """Wait for the daemon's words as long as it takes: there may be nothing to say."""
-        self._sock.settimeout(None)
+    def be_patient(self, seconds: float | None = None) -> None:
+        """Wait for the daemon's words so long; None: as long as it takes, since there may be nothing to say."""
+        self._sock.settimeout(seconds)
 
     def __enter__(self) -> Client:
         return self

@@ -24,8 +24,8 @@ START_S = 10.0  # for a daemon that another command has just started
 LOG_LIMIT = 5 << 20  # bytes; one older log is kept beside it
 
 
-def ensure(paths: Paths) -> Client:
-    """A conversation with the daemon, which is started if it does not run."""
+def ensure(paths: Paths, options: Sequence[str] = ()) -> Client:
+    """A conversation with the daemon, which is started, with these options, if it does not run."""
     deadline = time.monotonic() + START_S
     while True:
         try:
@@ -34,7 +34,7 @@ def ensure(paths: Paths) -> Client:
             if time.monotonic() > deadline:
                 raise
         try:
-            launch(paths)
+            launch(paths, options)
         except LocaldError:
             # Another command may have been a moment faster: then its daemon is as good, once it listens.
             if wait_until_free(Path(paths.lock), 0):

@@ -15,7 +15,7 @@ from pathlib import Path
 from locald.errors import DaemonError, LocaldError
 from locald.files import make_private
 
-__all__ = ["hold", "socket_of_holder", "wait_until_free"]
+__all__ = ["adopt", "hold", "socket_of_holder", "wait_until_free"]
 
 
 def hold(lock: Path, socket: Path) -> int:
@@ -32,6 +32,15 @@ def hold(lock: Path, socket: Path) -> int:
     except OSError:
         os.close(fd)
         raise
+    return fd
+
+
+def adopt(lock: Path, fd: int) -> int:
+    """The lock that the image of before this one holds, and we with it.  Raises DaemonError when it is another."""
+    seen, there = os.fstat(fd), lock.stat()
+    if (seen.st_dev, seen.st_ino) != (there.st_dev, there.st_ino):
+        raise DaemonError(f"{lock} is no longer the file that was locked")
+    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     return fd
 
 

@@ -139,6 +139,11 @@ class Stop(Struct, tag="stop", frozen=True, forbid_unknown_fields=True):
     restart: bool = False
 
 
+class Replace(Struct, tag="replace", frozen=True, forbid_unknown_fields=True):
+    """Let the daemon be replaced in place by what is installed now, without a gap.  Hello when that is done, said by
+    the new one; all conversations go on."""
+
+
 Request = (
     Status
     | Register
@@ -155,6 +160,7 @@ Request = (
     | WatchServices
     | AskEnvironment
     | Stop
+    | Replace
 )
 
 # Replies and events.

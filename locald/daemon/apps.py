@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import msgspec
+
 from locald.control.messages import Register, Registered, Started
 from locald.control.server import Session
 from locald.daemon import routing
@@ -16,7 +18,7 @@ from locald.proxy.routes import Route, Routes
 from locald.supervisor.orphans import end_group
 from locald.supervisor.ports import free_port
 
-__all__ = ["Apps", "Running"]
+__all__ = ["Apps", "KeptApp", "Running"]
 
 log = logging.getLogger("locald")
 
@@ -30,6 +32,16 @@ class Running:
     port: int
     since: float
     process: Started | None = None
+
+
+class KeptApp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One on its way to the next image of the daemon; ``session``: the place of its conversation among all."""
+
+    session: int
+    request: Register
+    port: int
+    since: float
+    process: Started | None
 
 
 class Apps:
@@ -79,6 +91,20 @@ class Apps:
             self._routes.remove(*app.route.key)
             log.info("%s is gone", app.route.shown)
         return app
+
+    def hand_over(self, sessions: list[Session]) -> list[KeptApp]:
+        """All of them, to the next image of the daemon."""
+        return [
+            KeptApp(sessions.index(session), app.request, app.port, app.since, app.process)
+            for session, app in self._running.items()
+        ]
+
+    def adopt(self, kept: list[KeptApp], sessions: list[Session]) -> None:
+        """Those of the image before."""
+        for each in kept:
+            route = routing.of_app(each.request, each.port)
+            self._routes.add(route)
+            self._running[sessions[each.session]] = Running(each.request, route, each.port, each.since, each.process)
 
     def lost(self, session: Session) -> None:
         """The connection is gone; if its app was still running, its owner was killed, and it is ended here."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from locald.control.messages import Left, Moved, Notice
 from locald.control.server import Session
@@ -66,6 +66,11 @@ class Audience:
         else:
             listener.ids.update(ids)
 
+    def ids(self, session: Session) -> list[str]:
+        """Of what it is told."""
+        listener = self._listeners.get(session)
+        return sorted(listener.ids) if listener is not None else []
+
     def remove(self, session: Session) -> None:
         listener = self._listeners.pop(session, None)
         if listener is not None:
@@ -74,6 +79,10 @@ class Audience:
     def close(self) -> None:
         for session in [*self._listeners]:
             self.remove(session)
+
+    def __iter__(self) -> Iterator[tuple[Session, str, set[str]]]:
+        """Who, of which project, and of what."""
+        return ((session, listener.project, listener.ids) for session, listener in self._listeners.items())
 
     def moved(self, moved: Moved) -> None:
         for listener in self._listeners.values():

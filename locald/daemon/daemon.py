@@ -24,6 +24,7 @@ from locald.control.messages import (
     Leave,
     Register,
     RemoveAlias,
+    Replace,
     Reply,
     Report,
     Request,
@@ -37,14 +38,17 @@ from locald.control.messages import (
     WatchRequests,
     WatchServices,
 )
-from locald.control.server import ControlServer, Session
-from locald.daemon import report
+from locald.control.server import ControlServer, Kept, Session
+from locald.daemon import history, report, settings
 from locald.daemon.alias import AliasRoutes
 from locald.daemon.apps import Apps
+from locald.daemon.drain import DRAIN_S
+from locald.daemon.drainers import Drainers
+from locald.daemon.handover import HELD_BACK, NOTHING, Given, Inheritance
 from locald.daemon.listeners import HTTP_PORT, HTTPS_PORT, Listeners
 from locald.daemon.projects import Projects
+from locald.daemon.succession import Succession
 from locald.daemon.watch import Watchers
-from locald.errors import LocaldError
 from locald.paths import Paths
 from locald.proxy.alpn import SPEAKERS
 from locald.proxy.limits import Limits
@@ -60,56 +64,125 @@ __all__ = ["Daemon"]
 
 log = logging.getLogger("locald")
 
-DRAIN_S = 2.0  # open requests get this long when the daemon stops; tunnels (hot reload) are then cut
-
 
 class Daemon:
-    """One user's daemon.  ``https_port``: None for no HTTPS.  ``ready`` is called with a greeting once it serves."""
+    """One user's daemon.  ``https_port``: None for no HTTPS.  ``inherited``: from the image that this one replaces."""
 
-    def __init__(self, paths: Paths, http_port: int = HTTP_PORT, https_port: int | None = HTTPS_PORT) -> None:
+    def __init__(
+        self,
+        paths: Paths,
+        http_port: int = HTTP_PORT,
+        https_port: int | None = HTTPS_PORT,
+        inherited: Inheritance = NOTHING,
+    ) -> None:
         self.hello = Hello(PROTOCOL, locald.__version__, os.getpid())
         self._paths = paths
         self._ports = http_port, https_port
         self._since = time.time()
         self._notes: list[str] = []
         self._https: Https | None = None
+        self._inherited = inherited
         self._stop = asyncio.Event()
         self._restart = False
+        self._ending = False
 
     async def run(self, ready: Callable[[Hello], None]) -> None:
-        """Serve until told to stop.  Raises LocaldError when it cannot start; then nothing is left behind."""
-        socket_path = Path(self._paths.socket)
-        held = lock.hold(Path(self._paths.lock), socket_path)
+        """Serve until told to stop; ``ready`` is called with a greeting once that has begun.  Raises LocaldError when
+        it cannot start; then nothing is left behind."""
+        self._catch_signals()
+        socket_path, lock_path = Path(self._paths.socket), Path(self._paths.lock)
+        held = self._inherited.take("lock", lambda _, fds: lock.adopt(lock_path, fds[0]))
+        held = lock.hold(lock_path, socket_path) if held is None else held
         try:
             self._build()
             control = ControlServer(socket_path, self.hello, self._dispatch, self._closed)
+            self._succession = Succession(self._parts(control, held), self._options(), lock_path.parent, self._proxy)
             watching = [asyncio.get_running_loop().create_task(keep_fresh(Path(self._paths.authority)))]
             try:
-                for listener in self._listeners.http:
-                    await self._proxy.serve(listener)
+                asked = self._adopt(control)
                 if self._listeners.https:
                     watching.append(await self._serve_https())
-                await control.start()
-                self._catch_signals()
+                for listener in self._listeners.http:
+                    await self._proxy.serve(listener)
+                control.start()
+                self._drainers.relieve()
                 log.info("serving %s", ", ".join(self._listeners.shown))
                 ready(self.hello)
+                for session in asked:
+                    session.send(self.hello)
                 await self._stop.wait()
             finally:
                 log.info("stopping")
+                self._ending = True
+                self._succession.close()
                 for task in watching:
                     task.cancel()
-                control.broadcast(Stopping(self._restart))
-                await asyncio.gather(self._proxy.close(DRAIN_S), self._projects.close(self._restart))
+                if self._stop.is_set():  # else we have failed, and somebody should start another
+                    control.broadcast(Stopping(self._restart))
+                await asyncio.gather(
+                    self._proxy.close(DRAIN_S), self._drainers.close(), self._projects.close(self._restart)
+                )
                 await control.close()
                 await self._apps.close()
         finally:
             os.close(held)
 
+    # How it is replaced: each part is given by one image of the program, and taken by the next.
+
+    def proceed(self) -> None:
+        """Be replaced now, between two runs of the loop; if this returns, it was not possible."""
+        self._succession.proceed()
+
+    def _parts(self, control: ControlServer, held: int) -> dict[str, Callable[[], Given]]:
+        return {
+            "lock": lambda: Given(None, [held]),
+            "listeners": self._listeners.hand_over,
+            "conversations": lambda: Given(*control.hand_over(self._succession.asked)),
+            "apps": lambda: Given(self._apps.hand_over(control.sessions)),
+            "watchers": lambda: Given(self._watchers.hand_over(control.sessions)),
+            "services": lambda: self._projects.hand_over(control.sessions),
+            "history": lambda: history.hand_over(self._proxy, self._known()),
+            "drainers": self._drainers.hand_over,
+        }
+
+    def _adopt(self, control: ControlServer) -> list[Session]:
+        """What the image before had, but for lock and listeners; the conversations that are owed a greeting for it."""
+        given = self._inherited
+        sessions: list[Session] = []
+        asked: list[Session] = []
+
+        def converse(kept: list[Kept], fds: list[int]) -> None:
+            sessions.extend(control.adopt(kept, fds))
+            asked.extend(session for session, each in zip(sessions, kept, strict=True) if each.asked)
+
+        given.take("conversations", converse)
+        given.take("apps", lambda data, _: self._apps.adopt(data, sessions))
+        given.take("watchers", lambda data, _: self._watchers.adopt(data, sessions))
+        given.take("services", lambda data, _: self._projects.adopt(data, sessions))
+        self._projects.begin()
+        given.take("history", lambda data, _: history.adopt(data, self._proxy, self._known()))
+        given.take("drainers", self._drainers.adopt)
+        given.take("drainer", lambda data, fds: self._drainers.adopt([data], fds))
+        given.close()
+        for problem in given.problems:
+            self._note(problem)
+        return asked
+
+    def _known(self) -> list[Route]:
+        return [*(app.route for app in self._apps), *self._aliases, *self._projects.routes]
+
+    def _options(self) -> list[str]:
+        http_port, https_port = self._ports
+        options = [f"--http-port={http_port}"] + ([f"--https-port={https_port}"] if https_port is not None else [])
+        return options + (["--allow-root"] if os.geteuid() == 0 else [])
+
+    # How it is built.
+
     def _build(self) -> None:
         """The rooms, each with what it needs of the others."""
         self._settings = self._read_config()
         self._routes = Routes(self._settings.suffixes)
-        self._listeners = Listeners(*self._ports, self._note)
+        self._listeners = Listeners(*self._ports, self._note, self._inherited)
         self._proxy = Proxy(
             self._routes,
             port=self._listeners.http_port,
@@ -121,22 +194,14 @@ class Daemon:
         self._projects = Projects(
             self._paths, self._settings.suffixes, self._proxy, self._routes, self._note, self._refuse_taken
         )
+        self._drainers = Drainers(self._proxy.log.put)
         self._apps = Apps(self._routes, self._refuse_taken, self._proxy.url)
         self._aliases = AliasRoutes(
             Path(self._paths.aliases), self._routes, self._note, self._refuse_taken, self._proxy.url
         )
 
     def _read_config(self) -> config.Config:
-        """What the user's file says.  A broken one is an error: to serve without a part of it would be a guess."""
-        path = Path(self._paths.config)
-        try:
-            return config.parse(path.read_bytes().decode(), str(path))
-        except FileNotFoundError:
-            return config.Config()
-        except UnicodeDecodeError as error:
-            raise LocaldError(f"{path} is not UTF-8: byte {error.start}", f"edit {path}") from None
-        except OSError as error:
-            raise LocaldError(f"{path} cannot be read: {error.strerror}", f"ls -l {path}") from None
+        return settings.read(Path(self._paths.config))
 
     def _note(self, note: str) -> None:
         """What is to be seen in `locald status`, for as long as this daemon runs."""
@@ -155,6 +220,8 @@ class Daemon:
             system_trusts,
             lambda: self._proxy.secure(https.secures),
         )
+        if not self._inherited.is_empty:  # until we serve, the image before does, and needs no time for this
+            await asyncio.gather(https.look(), https.handshakes.prepare())
         for listener in self._listeners.https:
             await self._proxy.serve(listener, https.handshakes)
         return asyncio.get_running_loop().create_task(https.watch(lambda: self._proxy.log.count))
@@ -166,8 +233,9 @@ class Daemon:
 
     def _catch_signals(self) -> None:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in HELD_BACK:
             loop.add_signal_handler(number, self._stop.set)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
 
     # What the control socket asks for.
 
@@ -193,6 +261,8 @@ class Daemon:
                 return await self._projects.dispatch(session, request)
             case Stop(restart):
                 return self._end(restart)
+            case Replace():
+                await self._succession.ask(session)
         return None
 
     def _end(self, restart: bool) -> Done:
@@ -212,7 +282,7 @@ class Daemon:
         """The connection of a command is gone."""
         self._watchers.remove(session)
         self._projects.lost(session)
-        if self._stop.is_set():
+        if self._ending or self._stop.is_set():
             self._apps.ended(session)  # it is we who went: its command goes on
         else:
             self._apps.lost(session)
@@ -247,7 +317,9 @@ class Daemon:
         )
 
     def _passing_notes(self) -> list[str]:
-        """What may be mended while this daemon runs."""
+        """What may be mended, or passes by itself, while this daemon runs."""
+        notes = [f"pid {pid} still answers requests of before a restart" for pid in self._drainers.lasting()]
+        notes += self._projects.notes()
         if self._https is None:
-            return [*self._settings.notes(None), *self._projects.notes()]
-        return [*self._https.notes(), *self._settings.notes(self._https.domains), *self._projects.notes()]
+            return [*notes, *self._settings.notes(None)]
+        return [*notes, *self._https.notes(), *self._settings.notes(self._https.domains)]

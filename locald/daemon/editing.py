@@ -91,7 +91,7 @@ class Editing:
         if watched is None:
             return
         if paths & watched.files:
-            self._services.do(self._read_again(running))
+            self.read_again(running)
         for id, globs in watched.globs.items():
             found = sorted(path for path in paths if any(glob.matches(path) for glob in globs))
             if found and self._services.has(id) and self._services.supervisor.look(id).state not in QUIET:
@@ -100,6 +100,10 @@ class Editing:
                 more = f" and {len(found) - 1} more" if len(found) > 1 else ""
                 self._say(running, [unit], f"{shown}{more} changed: restarting {unit.name}")
                 self._services.supervisor.touched(id)
+
+    def read_again(self, running: Running) -> None:
+        """Its files may say something else."""
+        self._services.do(self._read_again(running))
 
     async def _read_again(self, running: Running) -> None:
         try:

@@ -6,6 +6,8 @@ import hashlib
 import os
 from pathlib import Path
 
+import msgspec
+
 from locald import files
 from locald.errors import LocaldError
 from locald.project.model import Service
@@ -16,14 +18,11 @@ __all__ = ["Places", "Spot"]
 SUN_PATH_MAX = 103  # bytes of a socket's path in macOS's sockaddr_un, less the final NUL; Linux has a few more
 
 
-class Spot:
+class Spot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A service's: ``port``, or ``socket``, or neither for a worker."""
 
-    __slots__ = ("port", "socket")
-
-    def __init__(self, port: int | None = None, socket: str = "") -> None:
-        self.port = port
-        self.socket = socket
+    port: int | None = None
+    socket: str = ""
 
 
 class Places:
@@ -58,6 +57,14 @@ class Places:
             del self._spots[id]
             spot = self.of(id, service)
         return spot
+
+    def spot(self, id: str) -> Spot:
+        """The place of one that has been asked for."""
+        return self._spots[id]
+
+    def adopt(self, id: str, spot: Spot) -> None:
+        """The place that it had with the image of the daemon before."""
+        self._spots[id] = spot
 
     def forget(self, id: str) -> None:
         spot = self._spots.pop(id, None)

@@ -74,7 +74,7 @@ class StateFile:
         except FileNotFoundError:
             return State(), ""
         except OSError as error:
-            return State(), f"{self._path} cannot be read: {error.strerror}: which projects were up is not known"
+            return State(), f"{self._path} cannot be read: {error.strerror}: only what still ran is brought up again"
         try:
             version = msgspec.json.decode(text, type=_Version).version
             if version != VERSION:
@@ -84,8 +84,8 @@ class StateFile:
             aside = self._path.with_name(f"{self._path.name}.bad-{os.getpid()}")
             self._path.rename(aside)
             return State(), (
-                f"{self._path} was not usable ({error}) and is now {aside}: what was up has to be brought up again "
-                "(locald up -d)"
+                f"{self._path} was not usable ({error}) and is now {aside}: what still ran is brought up again, for "
+                "the rest: locald up -d"
             )
         return State(file.projects, file.processes), ""
 

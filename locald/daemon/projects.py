@@ -32,7 +32,10 @@ from locald.control.messages import (
 )
 from locald.control.server import Session
 from locald.daemon.editing import Editing
+from locald.daemon.handover import Given
 from locald.daemon.project import Running, Unit
+from locald.daemon.project_handover import KeptListener, KeptServices, descriptors, given, taken
+from locald.daemon.project_rebuilding import rebuilt
 from locald.daemon.project_state import Kept, Process, State, StateFile
 from locald.daemon.services import Services
 from locald.errors import LocaldError, NameTaken
@@ -68,6 +71,7 @@ class Projects:
         self._paths = paths
         self._suffixes = suffixes
         self._note = note
+        self._house = hashlib.sha256(str(paths.state).encode()).hexdigest()[:8]
         self._file = StateFile(Path(paths.projects))
         self._running: dict[str, Running] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -75,23 +79,29 @@ class Projects:
         self._saving: asyncio.Task[None] | None = None
         self._one_save = asyncio.Lock()
         self._closed = False
+        self._recovering: asyncio.Task[None] | None = None
         self.services = Services(
             Path(paths.sockets),
             Path(paths.journal),
-            hashlib.sha256(str(paths.state).encode()).hexdigest()[:8],
+            self._house,
             proxy,
             routes,
             refuse_taken,
             self._save_soon,
         )
         self._editing = Editing(self.services, self._lock, self._fits, self._save_soon)
-        self._recovering = asyncio.get_running_loop().create_task(self._recover())
+        self._begun = asyncio.get_running_loop().create_future()
+
+    def begin(self) -> None:
+        """Nothing was handed over: look for what a killed daemon left."""
+        if not self._begun.done():
+            self._recovering = asyncio.get_running_loop().create_task(self._recover())
 
     # What commands ask for.
 
     async def dispatch(self, session: Session, request: Asked) -> Reply | None:
         """Raises LocaldError."""
-        await asyncio.shield(self._recovering)
+        await asyncio.shield(self._begun)
         match request:
             case Up():
                 await self._up(session, request)
@@ -133,8 +143,9 @@ class Projects:
         """End all services together; return when nothing is left of any.  ``restart``: those that are kept come up with
         the next daemon."""
         self._closed = True
-        self._recovering.cancel()
-        await asyncio.gather(self._recovering, return_exceptions=True)
+        if self._recovering is not None:
+            self._recovering.cancel()
+            await asyncio.gather(self._recovering, return_exceptions=True)
         again = State([kept for kept in self._kept(resume=True) if kept.kept] if restart else [], [])
         self._editing.close()
         await self.services.close()
@@ -143,7 +154,48 @@ class Projects:
         await self._save(again)
         self.services.audience.close()
 
+    # The next image of the daemon.
+
+    def hand_over(self, sessions: Sequence[Session]) -> Given:
+        """All that is up, for handover.py.  Nothing is changed by it."""
+        handed, journal = self.services.hand_over()
+        listeners = [
+            KeptListener(sessions.index(session), project, [*ids], session in self._leaving)
+            for session, project, ids in self.services.audience
+            if session in sessions
+        ]
+        projects = [given(running, self.services.places, sessions) for running in self._running.values()]
+        return Given(KeptServices(projects, listeners, handed, journal), descriptors(journal))
+
+    def adopt(self, kept: KeptServices, sessions: Sequence[Session]) -> None:
+        """All that was up with the image before, and is."""
+        self._begun.set_result(None)
+        for each in kept.projects:
+            self._running[each.project.name] = taken(each, self.services.places, sessions)
+        for listener in kept.listeners:
+            self.services.audience.add(sessions[listener.session], listener.project, listener.ids)
+        self.services.adopt(self._running.values(), kept.supervisor, kept.journal)
+        for listener in kept.listeners:
+            if listener.leaving:
+                self.services.do(self._leave(sessions[listener.session], kill=False, tell=True))
+        for running in [*self._running.values()]:
+            self.services.do(self._end_unwanted(running))
+            self._editing.look_at(running)
+            self._editing.read_again(running)
+
+    async def _end_unwanted(self, running: Running) -> None:
+        """Who wanted them has gone while the daemon was being replaced."""
+        async with self._lock(running.project.name):
+            unwanted = [unit for unit in running.units.values() if not unit.holders and not unit.kept]
+            if unwanted:
+                await self._end(running, unwanted)
+
     # What `locald status` shows.
+
+    @property
+    def routes(self) -> list[Route]:
+        units = (unit for running in self._running.values() for unit in running.units.values())
+        return [unit.route for unit in units if unit.route is not None]
 
     def report(self) -> list[messages.Project]:
         return [
@@ -283,21 +335,20 @@ class Projects:
         if not held and not tell:
             return
         self._leaving[session] = []
-        staying: list[str] = []
+        asked = self.services.audience.ids(session)
         try:
             for running in held:
                 async with self._lock(running.project.name):
                     units = _held(running, session)
-                    for unit in units:
-                        unit.holders.discard(session)
-                    going = [unit for unit in units if not unit.holders and not unit.kept]
-                    staying += [unit.id for unit in units if unit not in going]
+                    going = [unit for unit in units if unit.holders == {session} and not unit.kept]
                     self._leaving[session] += [unit.id for unit in going]
                     await self._end(running, going, kill)
+                    for unit in units:
+                        unit.holders.discard(session)
         finally:
             del self._leaving[session]
         if tell:
-            self.services.audience.left(session, staying)
+            self.services.audience.left(session, [id for id in asked if self.services.has(id)])
 
     async def _down(self, ids: Sequence[str]) -> Gone:
         gone: list[str] = []
@@ -361,9 +412,16 @@ class Projects:
 
     async def _recover(self) -> None:
         """End what a killed daemon left, and bring its projects up again, if anything of them was still alive."""
+        try:
+            await self._bring_back()
+        finally:
+            self._begun.set_result(None)
+
+    async def _bring_back(self) -> None:
         state, problem = self._file.load()
         if problem:
             self._note(problem)
+            state = State(await asyncio.to_thread(rebuilt, self._house))
         processes = [spec.Process(each.id, each.pid, each.created, each.token, each.boot) for each in state.processes]
         alive = await self.services.supervisor.end_orphans(processes)
         if alive:

@@ -7,15 +7,18 @@ have to know: the gate, the route, the commands that wait.
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from locald.control import messages
 from locald.control.messages import Moved
 from locald.daemon.audience import Audience
 from locald.daemon.places import Places
 from locald.daemon.project import Running, Unit
+from locald.daemon.project_handover import descriptors, plain, unplain
 from locald.daemon.project_routes import ServiceRoutes
 from locald.errors import LocaldError
 from locald.logs.journal import Journal
@@ -25,7 +28,7 @@ from locald.proxy.gate import Gate
 from locald.proxy.routes import Route, Routes
 from locald.proxy.server import Proxy
 from locald.supervisor.spec import Process, Seen, Start
-from locald.supervisor.supervisor import Supervisor
+from locald.supervisor.supervisor import Handed, Supervisor
 
 __all__ = ["Services"]
 
@@ -102,6 +105,24 @@ class Services:
         self._journal.close_all()
         for id in [*self._units]:
             self.places.forget(id)
+
+    def hand_over(self) -> tuple[Handed, list[dict[str, Any]]]:
+        """Processes and logs, for the next image of the daemon.  Nothing is changed by it: it may fail."""
+        journal = self._journal.hand_over()
+        self._journal.resume()
+        for fd in descriptors(journal):
+            os.set_inheritable(fd, False)  # it is known by number, and handover.py has it inherited
+        return plain(self.supervisor.data()), journal
+
+    def adopt(self, projects: Iterable[Running], handed: Handed, journal: list[dict[str, Any]]) -> None:
+        """Those of the image before."""
+        self._journal.adopt(journal)
+        adopted = [(running, unit) for running in projects for unit in running.units.values()]
+        self._units.update({unit.id: (running, unit) for running, unit in adopted})
+        self.supervisor.adopt(unplain(handed))
+        for running, unit in adopted:
+            self.routes.put(running, unit, self.where(running)[unit.name])
+            self._moved(self.supervisor.look(unit.id))
 
     def mark(self, unit: Unit, text: str) -> None:
         """Something that happened, in the log of the service."""

@@ -9,7 +9,10 @@ cimport cython
 
 from locald.proxy.clock cimport now, wall
 
-__all__ = ["Log", "Record"]
+__all__ = ["Log", "Plain", "Record"]
+
+# What Record.plain() gives, as a type for those who check what they are given.
+Plain = tuple[bytes, bytes, bytes, str, str, str, float, float, float, int, int, int, bool, bool]
 
 TARGET_MAX = 2048  # bytes of a target that are kept: a query can have 16 KB
 HOST_MAX = 260  # of a host and its port (RFC 1035 section 2.3.4)
@@ -26,6 +29,13 @@ cdef class Record:
     def __cinit__(self):
         self.method = self.host = self.target = b""
         self.app = self.upstream = self.note = ""
+
+    def plain(self):
+        """All that is told of it, for Log.put() of another process of this machine."""
+        return (
+            self.method, self.host, self.target, self.app, self.upstream, self.note, self.began,
+            self.first, self.ended, self.status, self.received, self.sent, self.tunnel, self.secure,
+        )
 
 
 cdef class Log:
@@ -53,6 +63,23 @@ cdef class Log:
         if self._waiter is not None:
             self._waiter.set_result(None)
             self._waiter = None
+
+    def move(self):
+        """The loop is another: who waited for more stays behind."""
+        self._waiter = None
+
+    def put(self, tuple plain):
+        """One that another process had: what its plain() gave there."""
+        cdef Record record = Record.__new__(Record)
+        (record.method, record.host, record.target, record.app, record.upstream, record.note, record.began,
+         record.first, ended, record.status, record.received, record.sent, record.tunnel, record.secure) = plain
+        self.add(record, ended)
+
+    def resume(self, long long count, list plains):
+        """Go on where another process was: how many there ever were, and the last of them."""
+        self.count = count - len(plains)
+        for plain in plains:
+            self.put(plain)
 
     def since(self, long long number):
         """The records after that number which are still there, the oldest first."""

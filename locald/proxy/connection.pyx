@@ -114,7 +114,7 @@ cdef class Client(Asker):
         if self.exchange is not None:
             self.exchange.set_blocked(False)
         elif self.mode == HTTP:
-            self.origin.loop.call_soon(self.pump)
+            self.origin.poller.soon(self.pump)
 
     # Requests.
 
@@ -187,11 +187,11 @@ cdef class Client(Asker):
         cdef bint more = self.reader.started()
         self.exchange = None
         self._response = None
-        if keep and not self.origin.pool.draining and (more or not self._half_closed):
+        if keep and (self.origin.pool.patient or not self.origin.pool.draining) and (more or not self._half_closed):
             self.deadline = time + (self._head_s if more and not self._blocked else self._idle_s)
             if more:
                 # Pipelined.  Not from here: a thousand of them would be a thousand frames deep.
-                self.origin.loop.call_soon(self.pump)
+                self.origin.poller.soon(self.pump)
             self._set_paused(False)
         elif self._half_closed or (request_done and not more):
             self._close()
@@ -230,6 +230,15 @@ cdef class Client(Asker):
         """The proxy stops: go now if nothing is under way, else after the response."""
         if self.exchange is None:
             self._close()
+
+    def retire(self):
+        """Another proxy has taken over: the next answer says that it is the last here.  Not before: a request may be on
+        its way, and this is where it will come."""
+
+    def move(self):
+        """The loop is another."""
+        if self.exchange is not None:
+            self.exchange.redial()
 
     cdef _be_patient(self):
         """With a client of which we do not know whether it is still there."""

@@ -214,6 +214,18 @@ cdef class H2Client(Protocol):
             self.talk.shut_down()
         self.schedule()
 
+    def retire(self):
+        """Another proxy has taken over: the client is told to ask that one, and what it asks before it hears is answered."""
+        self.talk.shut_down()
+        self.schedule()
+
+    def move(self):
+        """The loop is another."""
+        cdef Reply reply
+        for reply in self._replies():
+            if reply.exchange is not None:
+                reply.exchange.redial()
+
     # Requests.
 
     cdef begin(self, Strand strand, Request request, int status):
@@ -285,7 +297,9 @@ cdef class Reply(Asker):
             exchange.abandon()
         if not self.talk.strands:
             self.client.settle()
-            if self.origin.pool.draining:
+            if self.origin.pool.patient:
+                self.client.retire()
+            elif self.origin.pool.draining:
                 self.client.drain()
             self.client.schedule()
 

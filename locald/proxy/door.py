@@ -83,6 +83,11 @@ class Door:
         self.is_open = True
         self._told = False
 
+    @property
+    def listeners(self) -> list[socket.socket]:
+        """Where we accept."""
+        return list(self._listeners)
+
     def listen(self, listener: socket.socket, welcome: Callable[[Proxy], Visitor]) -> None:
         """Accept there; the socket is ours from now on.  ``welcome`` makes the protocol of who comes in."""
         self._add(listener, Entrance(welcome))
@@ -106,6 +111,15 @@ class Door:
         for listener in self._listeners:
             listener.close()
         self._listeners.clear()
+
+    def move(self) -> None:
+        """The loop is another: listen there.  What was preparing stays behind; and so do the objects of the sockets,
+        since uvloop lets none be closed that it watches."""
+        self._preparing.clear()
+        self._listeners = {socket.socket(fileno=each.detach()): how for each, how in self._listeners.items()}
+        if self.is_open:
+            for listener in self._listeners:
+                self._watch(listener)
 
     def shut(self) -> None:
         """Let those who come wait outside."""

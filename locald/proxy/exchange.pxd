@@ -4,12 +4,13 @@ from locald.proxy.access cimport Log, Record
 from locald.proxy.headers cimport Hop
 from locald.proxy.http1 cimport End, Request, Response
 from locald.proxy.pool cimport Pool
-from locald.proxy.stream cimport Protocol
+from locald.proxy.stream cimport Poller, Protocol
 from locald.proxy.upstream cimport Borrower, Line, Upstream
 
 
 cdef class Origin:
-    cdef readonly object proxy, limits, routes, loop
+    cdef readonly object proxy, limits, routes
+    cdef Poller poller
     cdef Pool pool
     cdef Log log
     cdef Hop hop
@@ -83,6 +84,7 @@ cdef class Exchange(Borrower):
     cdef bint _is_replayable(self)
     cdef bint _may_repeat(self, Upstream upstream)
     cdef _dial_soon(self)
+    cdef redial(self)
     cdef _connected(self, Upstream upstream)
     cdef _open_tunnel(self, Response response)
     cdef _close_tunnel(self)

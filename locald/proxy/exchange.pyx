@@ -35,8 +35,8 @@ cdef class Origin:
 
     def __init__(self, proxy):
         self.proxy = proxy
-        self.limits, self.routes, self.loop = proxy.limits, proxy.routes, proxy.loop
-        self.pool, self.log = proxy.pool, proxy.log
+        self.limits, self.routes = proxy.limits, proxy.routes
+        self.poller, self.pool, self.log = proxy.poller, proxy.pool, proxy.log
         self._loops_max = self.limits.loops_max
 
     cdef meet(self, transport):
@@ -207,7 +207,7 @@ cdef class Exchange(Borrower):
     cpdef admit(self):
         """The gate is open.  Not from here: all who waited would dial within a call of the daemon's."""
         self._gate = None
-        self.origin.loop.call_soon(self._enter)
+        self.origin.proxy.loop.call_soon(self._enter)
 
     def _enter(self):
         if not self._gone and self.origin.pool.enter(self.line, self):
@@ -255,7 +255,12 @@ cdef class Exchange(Borrower):
         return self.request.method == b"GET" or self.request.method in IDEMPOTENT
 
     cdef _dial_soon(self):
-        self._dialling = self.origin.loop.create_task(self._dial())
+        self._dialling = self.origin.proxy.loop.create_task(self._dial())
+
+    cdef redial(self):
+        """In another loop: what was dialling stays behind."""
+        if self._dialling is not None:
+            self._dial_soon()
 
     async def _dial(self):
         try:

@@ -127,6 +127,11 @@ class Gate:
         """Start the service anew, or at all."""
         self._restart()
 
+    def abandon(self) -> None:
+        """Nothing is told here any more, for another process looks after the service: nobody waits in vain."""
+        self.holds = False
+        self._turn_away([*self._waiting])
+
     # Who waits.
 
     def join(self, waiter: Waiter, until: float) -> None:

@@ -315,9 +315,12 @@ cdef class Session:
     cpdef object shut_down(self):
         """Take no new requests: announced first, and final when the answer to a PING shows that it was heard, with what
         was on its way (RFC 9113 section 6.8).  Then it is over as soon as the last strand is."""
+        cdef int result
         if not self._leaving:
             self._leaving = True
-            check(nghttp2_submit_shutdown_notice(self._session))
+            result = nghttp2_submit_shutdown_notice(self._session)
+            if result != NGHTTP2_ERR_INVALID_STATE:  # one of us has said already that it goes
+                check(result)
 
     cdef object _say_final(self):
         check(nghttp2_submit_goaway(

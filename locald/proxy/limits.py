@@ -33,4 +33,5 @@ class Limits:
     write_high: int = 1 << 18  # bytes that wait in one transport before its source is paused
     log_max: int = 1000  # requests that `locald requests` can show: with long URLs some 2.5 MB
     loops_max: int = 5  # times a request may have passed through us
+    handover_s: float = 600.0  # that requests may still take where the daemon was replaced; nginx waits for ever
     sweep_s: float = 1.0  # the one timer's period: a deadline is kept to within this

@@ -7,8 +7,8 @@ from locald.proxy.upstream cimport Line, Upstream
 cdef class Pool:
     cdef readonly object limits
     cdef readonly set open
-    cdef public bint draining
-    cdef object _lines, _dials
+    cdef public bint draining, patient
+    cdef object _lines, _dials, _connecting
     cdef Poller _poller
     cdef Py_ssize_t _upstream_max
 

@@ -36,7 +36,8 @@ class DialError(Exception):
 cdef class Pool:
     """The connections to all upstreams, and how many of them each route may have at work.
 
-    ``draining``: none is kept any more, neither here nor with clients.
+    ``draining``: none is kept any more, neither here nor with clients.  ``patient``: but a client that was told that
+    its connection goes on may ask once more.
     """
 
     def __init__(self, limits, Poller poller):
@@ -46,6 +47,7 @@ cdef class Pool:
         self.open = set()
         self._lines = WeakKeyDictionary()
         self._dials = set()
+        self._connecting = set()
 
     def now(self):
         """The time by which deadlines and records are kept, in seconds."""
@@ -67,6 +69,11 @@ cdef class Pool:
             line = self._lines[route] = Line(route.shown, self.limits, route.protocol == "h2c")
         return line
 
+    def resume(self, object route, long long requests, double answered):
+        """Go on counting where another process was."""
+        cdef Line line = self.line(route)
+        line.requests, line.answered = requests, answered
+
     cdef bint enter(self, Line line, object exchange):
         """Whether the exchange may begin; else it is in line, and its admitted() will be called."""
         if line.at_work < self._upstream_max:
@@ -79,7 +86,7 @@ cdef class Pool:
         """One has ended: its place goes to the first in line."""
         if line.waiting:
             # Not from here: a line of thousands that all fail at once would be as many frames deep.
-            asyncio.get_running_loop().call_soon(line.waiting.popleft().admitted)
+            self._poller.soon(line.waiting.popleft().admitted)
         else:
             line.at_work -= 1
 
@@ -174,10 +181,13 @@ cdef class Pool:
         sock = socket.socket(family, socket.SOCK_STREAM)
         try:
             sock.setblocking(False)
+            self._connecting.add(sock)
             await _connect(loop, sock, target.path if unix else (target.host, target.port))
         except BaseException:
             sock.close()
             raise
+        finally:
+            self._connecting.discard(sock)
         if line.shared is None:
             made = Http1Upstream(self.limits, self.open, line, target)
             Stream(self._poller, sock, made)
@@ -186,6 +196,18 @@ cdef class Pool:
         Stream(self._poller, sock, made)
         await made.greeted()
         return made
+
+    def move(self):
+        """The loop is another: what was dialling stays behind, and who needs it dials again."""
+        cdef Line line
+        for line in self._lines.values():
+            line.dialling = None
+        self._dials = set()
+        for sock in self._connecting:
+            os.close(sock.detach())  # a server of one thread would wait for its request; and as for Door.move()
+        self._connecting = set()
+        for connection in list(self.open):
+            connection.move()
 
     def sweep(self):
         """Close what has been idle for too long."""

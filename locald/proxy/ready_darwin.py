@@ -21,6 +21,9 @@ class Ready:
         self.fileno = self._kqueue.fileno
         self.close = self._kqueue.close
 
+    def leave(self) -> None:
+        """Nothing: a kqueue is not inherited by a child of fork(2), and its number may be another's there."""
+
     def watch(self, fd: int, before: int, now: int) -> None:
         changes = [
             select.kevent(fd, kind, select.KQ_EV_ADD if now & bit else select.KQ_EV_DELETE)

@@ -63,6 +63,12 @@ cdef class Secure(Protocol):
     def drain(self):
         self._stream.close()
 
+    def retire(self):
+        pass  # it may still ask for something
+
+    def move(self):
+        pass
+
     # What the Stream tells.
 
     cpdef connection_made(self, transport):

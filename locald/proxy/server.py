@@ -105,7 +105,7 @@ class Proxy:
     async def close(self, grace: float = 5.0) -> None:
         """Stop accepting, let open requests finish for ``grace`` seconds, then cut what is left."""
         self.door.close()
-        self.pool.draining = True
+        self.pool.draining, self.pool.patient = True, False
         self._look_at_gates(math.inf)
         for client in list(self.clients):
             client.drain()
@@ -118,6 +118,27 @@ class Proxy:
         await self.pool.close()
         await asyncio.sleep(0)  # aborted transports close their descriptors in the next turn
         self.poller.close()
+
+    def move(self) -> None:
+        """Go on in the running loop, in a process that was forked: the loop before will never turn again there."""
+        self.loop = asyncio.get_running_loop()
+        self._empty = asyncio.Event()
+        self.poller.move(self.loop)
+        self.log.move()
+        self.pool.move()
+        self.door.move()
+        for client in list(self.clients):
+            client.move()
+        self._sweep()
+
+    async def retire(self) -> None:
+        """Another proxy listens where we did: let nobody else in, and return when the last client is gone, or it takes
+        too long.  No request is refused: each connection is told to end, and ends when that was heard."""
+        self.door.close()
+        self.pool.draining = self.pool.patient = True
+        for client in list(self.clients):
+            client.retire()
+        await self._wait_until_empty(self.limits.handover_s)
 
     def replace(self, visitor: Visitor, client: Visitor) -> None:
         """A handshake is done, and the client speaks for itself, at once."""
@@ -164,7 +185,7 @@ class Proxy:
                 client.expire()
         del late[-EACH_TURN:]
         if late:
-            self.loop.call_soon(self._expire, late, now)
+            self.poller.soon(self._expire, late, now)
 
     def _cut_the_vanished(self) -> None:
         """Who is not read from now, since an app takes no more, is not seen to reset either: the loop does not look."""

@@ -24,7 +24,7 @@ cdef class Poller:
     cdef object _ready, _poll
     cdef object _view  # of the buffer, which is for all, and for none beyond one call
     cdef dict _streams
-    cdef list _unsent, _waiting
+    cdef list _unsent, _waiting, _soon
     cdef char *_buffer
     cdef bint _turning
 

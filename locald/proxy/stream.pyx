@@ -96,6 +96,7 @@ cdef class Poller:
         self._streams = {}
         self._unsent = []
         self._waiting = []
+        self._soon = []
         loop.add_reader(self._ready.fileno(), self._turn)
 
     @property
@@ -108,10 +109,38 @@ cdef class Poller:
         self.loop.remove_reader(self._ready.fileno())
         self._ready.close()
 
+    def move(self, loop):
+        """Go on in another loop, in a process that was forked: the one before will never turn again there."""
+        cdef Stream stream
+        self._ready.leave()
+        self._ready = Ready()
+        self._poll = self._ready.poll
+        for stream in self._streams.values():
+            self._ready.watch(stream._fd, 0, stream._watched)
+        self.loop = loop
+        loop.add_reader(self._ready.fileno(), self._turn)
+        if self._soon:
+            loop.call_soon(self._call)
+
+    def soon(self, callback, *arguments):
+        """What the loop's call_soon() does; but these calls move with us."""
+        if not self._soon:
+            self.loop.call_soon(self._call)
+        self._soon.append((callback, arguments))
+
+    def _call(self):
+        """Those of the turn before."""
+        calls, self._soon = self._soon, []
+        for callback, arguments in calls:
+            try:
+                callback(*arguments)
+            except Exception as error:
+                self.loop.call_exception_handler({"message": f"{callback} failed", "exception": error})
+
     cdef call_at_end(self, Protocol protocol):
         """Call its end_of_turn() once all that is ready now has been read: what it writes then goes in one piece."""
         if not self._turning and not self._waiting:
-            self.loop.call_soon(self._end_turn_alone)
+            self.soon(self._end_turn_alone)
         self._waiting.append(protocol)
 
     def _end_turn_alone(self):
@@ -348,7 +377,7 @@ cdef class Stream:
         self._reading = False
         self._pending, self._size = [], 0
         self._watch()
-        self._poller.loop.call_soon(self._tell, error or self._error)
+        self._poller.soon(self._tell, error or self._error)
 
     def _tell(self, error):
         try:

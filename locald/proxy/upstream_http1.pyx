@@ -140,6 +140,9 @@ cdef class Http1Upstream(Upstream):
         if self.borrower is None and 0 < self.idle_until <= time:
             self.discard()
 
+    def move(self):
+        """The loop is another, and nothing here hangs on it."""
+
     cdef give_back(self, bint complete, bint keep, double time):
         self.borrower = None
         if (

@@ -241,6 +241,12 @@ cdef class Http2Connection(Shared):
             self.leave()
             self.schedule()
 
+    def move(self):
+        """The loop is another: who waited for the greeting stays behind."""
+        if self._greeting is not None:
+            self._waiter = None
+            self.transport.abort()
+
     cdef Py_ssize_t _room(self):
         """How many requests it takes at a time."""
         return self.talk.strands_max()

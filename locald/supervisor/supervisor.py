@@ -31,7 +31,7 @@ if sys.platform == "darwin":
 else:
     from locald.supervisor import family_linux as system
 
-__all__ = ["Supervisor"]
+__all__ = ["Handed", "Supervisor"]
 
 COMMAND_S = 30.0  # for the command of a readiness check
 ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
@@ -50,7 +50,9 @@ class _Kept(msgspec.Struct):
     sink: bool = False  # it had one
 
 
-class _Handed(msgspec.Struct):
+class Handed(msgspec.Struct):
+    """All that the next program needs."""
+
     token: str
     services: list[_Kept]
 
@@ -228,11 +230,20 @@ class Supervisor:
 
     # The next program in this process.
 
-    def hand_over(self) -> Any:
-        """All that the next program needs, as plain data of JSON; from now on nothing is done or heard here.
+    def data(self) -> Handed:
+        """All that the next program needs.  What was to be sent is sent; otherwise all goes on, should there be no next
+        program after all.
 
         For exec(2) in this very process: children stay children.  Sinks go their own way.
         """
+        self._forest.flush()
+        for run in self._runs.values():
+            run.kept.spoken = run.spoken.is_set()
+            run.kept.sink = run.sink is not None
+        return Handed(self.token, [run.kept for run in self._runs.values()])
+
+    def hand_over(self) -> Any:
+        """The same as plain data of JSON; from now on nothing is done or heard here."""
         self._forest.abandon()
         for run in self._runs.values():
             if run.timer:
@@ -240,16 +251,14 @@ class Supervisor:
             if run.spawning:
                 run.spawning.cancel()
             self._unprobe(run)
-            run.kept.spoken = run.spoken.is_set()
-            run.kept.sink = run.sink is not None
-        return msgspec.to_builtins(_Handed(self.token, [run.kept for run in self._runs.values()]), str_keys=True)
+        return msgspec.to_builtins(self.data(), str_keys=True)
 
     def adopt(self, data: Any) -> None:
-        """Go on with what hand_over() gave.  What ended in between is noticed in the next turn of the loop.
+        """Go on with what data() or hand_over() gave.  What ended in between is noticed in the next turn of the loop.
 
         ``sink`` is asked again for each service that had one.
         """
-        handed = msgspec.convert(data, _Handed, str_keys=True)
+        handed = data if isinstance(data, Handed) else msgspec.convert(data, Handed, str_keys=True)
         self._forest.token = handed.token
         for kept in handed.services:
             self._runs[kept.life.spec.id] = run = _Run(kept)

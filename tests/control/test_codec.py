@@ -12,17 +12,32 @@ from locald.control.messages import (
     AddAlias,
     Aliased,
     App,
+    AskEnvironment,
     Done,
+    Down,
+    Environment,
     Failure,
+    Gone,
     Hello,
+    Leave,
+    Left,
+    Moved,
+    Notice,
+    Project,
     Register,
     RemoveAlias,
     Report,
+    RestartServices,
+    Rising,
     Seen,
+    Service,
     Started,
     Status,
     Stop,
+    StopServices,
+    Up,
     WatchRequests,
+    WatchServices,
 )
 from locald.errors import LocaldError
 
@@ -37,8 +52,20 @@ REQUESTS = [
     RemoveAlias("a", "/api"),
     WatchRequests(),
     WatchRequests(follow=True),
+    Up("/shop", ["web"], b"A=\xff\0", 0o022, True),
+    Leave(kill=True),
+    Down(["shop/web"]),
+    StopServices(["shop/web"]),
+    RestartServices(["shop/web"]),
+    WatchServices(["shop/web"]),
+    AskEnvironment("shop/web"),
     Stop(restart=True),
 ]
+SERVICE = Service(
+    id="shop/web", project="shop", name="web", state="backing-off", since=1.5, code=137, why="ended by SIGKILL", url="u",
+    port=None, socket="/run/x", pid=None, restarts=2, directory="/shop", command="npm run dev", waits_for=["db"],
+    notes=["a note"], kept=True,
+)  # fmt: skip
 APP = App(
     name="a", path="/p", wildcard=True, strip=True, protocol="h2c", plain=False, url="u", kind="alias", target="unix:/x",
     port=None, pid=None, since=0.0, directory="", command=[], requests=7, at_work=1, answered=2.5,
@@ -50,6 +77,26 @@ REPLIES = [
     Aliased("u", "3000"),
     Seen([Access(1.5, "GET", "http://a/", 200, 0, 2, 0.1, None, "a", "unix:/x", False, "")], 3, True),
     Report("0", 1, 2.0, 80, 443, True, [], ["localhost"], 0, [], [APP], []),
+    Report(
+        "0",
+        1,
+        2.0,
+        80,
+        None,
+        True,
+        [],
+        ["localhost"],
+        0,
+        [],
+        [],
+        [Project("shop", "/shop", "/shop/locald.toml", "u", ["web", "db"], True, [SERVICE])],
+    ),
+    Rising("shop", "/shop", "", [SERVICE], ["a note"]),
+    Moved(SERVICE, gone=True),
+    Notice("shop", "text"),
+    Left(["shop/web"]),
+    Gone(["shop/web"]),
+    Environment("/shop", b"A=\xff\0"),
 ]
 
 
@@ -88,3 +135,10 @@ def test_anything_else_is_one_error(line: bytes) -> None:
     for decode in (decode_request, decode_reply):
         with pytest.raises(LocaldError):
             decode(line)
+
+
+def test_what_is_too_long_or_no_text_is_refused_before_it_is_sent() -> None:
+    with pytest.raises(LocaldError, match="a message at most 1048576"):
+        encode(Up("/", [], b"x" * 900_000, 0, False))
+    with pytest.raises(LocaldError, match="not UTF-8"):
+        encode(Up("/\udcff", [], b"", 0, False))

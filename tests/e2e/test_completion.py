@@ -19,10 +19,14 @@ def test_bash_completes_verbs_options_and_services(alice: Any) -> None:
     lines = ("locald resta", "locald up w", "locald up web w", "locald daemon st", "locald up --det")
     done = alice.type(need("bash"), "-c", script, "bash", *lines, cwd=shop.folder)
     offered = [sorted(line.split()) for line in done.stdout.splitlines()]
-    assert offered == [["restart"], ["web", "worker"], ["worker"], ["start", "status", "stop"], ["--detach"]], done.stderr
+    assert offered == [["restart"], ["web", "worker"], ["worker"], ["start", "status", "stop"], ["--detach"]], (
+        done.stderr
+    )
     shop.good("up", "-d", "worker")
     done = alice.type("bash", "-c", script, "bash", "locald exec shop/", "locald down sh", cwd=alice.home)
-    assert [line.split() for line in done.stdout.splitlines()] == [["shop/worker"], ["shop", "shop/worker"]], done.stderr
+    assert [line.split() for line in done.stdout.splitlines()] == [["shop/worker"], ["shop", "shop/worker"]], (
+        done.stderr
+    )
 
 
 def test_zsh_completes_them(alice: Any) -> None:

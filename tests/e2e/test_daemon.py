@@ -118,13 +118,17 @@ def test_a_killed_one_leaves_no_obstacle(alice: Any, wait_for: Callable[..., Non
     assert [app["name"] for app in json.loads(alice.type("locald", "status", "--json").stdout)["apps"]] == ["kept"]
 
 
-def test_restart_is_another_process_on_the_same_port(alice: Any) -> None:
+def test_restart_keeps_the_port_unless_told_otherwise(alice: Any) -> None:
     alice.type("locald", "daemon", "start", "--http-port", "8123")
     before = alice.daemon().pid
     assert alice.type("locald", "daemon", "restart").returncode == 0
-    assert alice.daemon().pid != before
+    assert alice.daemon().pid == before  # test_handover.py has more of that
     assert listens(8123)
     assert not listens(80)
+    assert alice.type("locald", "daemon", "restart", "--http-port", "8124").returncode == 0
+    assert alice.daemon().pid != before
+    assert listens(8124)
+    assert not listens(8123)
 
 
 def test_logs_are_printed(alice: Any) -> None:

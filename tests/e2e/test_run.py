@@ -243,8 +243,10 @@ def test_a_stopped_daemon_stays_stopped_and_the_command_goes_on(alice: Any, wait
 def test_a_restarted_daemon_has_the_routes_again(alice: Any, wait_for: Callable[..., None]) -> None:
     process = serve(alice)
     assert alice.type("locald", "daemon", "restart").returncode == 0
-    read_until(process, "the daemon is back")
-    assert get("web") == 200
+    assert get("web") == 200  # at once: it has never lost them
+    assert alice.type("locald", "daemon", "restart", "--http-port", "8080").returncode == 0
+    assert "http://web.localhost:8080/" in read_until(process, "the daemon is back: ")
+    wait_for(lambda: get("web", 8080) == 200)
 
 
 def test_an_alias_leads_to_a_server_that_runs_already(alice: Any) -> None:

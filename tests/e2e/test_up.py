@@ -92,6 +92,7 @@ def test_a_failure_is_told_with_the_last_lines_of_the_log(alice: Any) -> None:
         command = "for i in $(seq 30); do echo line $i; done; exit 3"
         port = "none"
         restart = "never"
+        ready = { log = "fine" }
         [services.after]
         command = "SERVE after"
         depends_on = ["bad"]
@@ -121,7 +122,8 @@ def test_stop_restart_wait_exec_url_and_open(alice: Any) -> None:
     shop.good("up", "-d")
     first = shop.services()
     assert shop.good("wait") == "".join(
-        f"  {name:6}  ready{'   ' + first[name]['url'] if first[name]['url'] else ''}\n" for name in ("db", "web", "worker")
+        f"  {name:6}  ready{'   ' + first[name]['url'] if first[name]['url'] else ''}\n"
+        for name in ("db", "web", "worker")
     )
 
     assert shop.good("url") == "http://shop.localhost/\n"
@@ -286,7 +288,12 @@ def test_a_port_of_its_own_mind_a_socket_and_one_that_is_taken(alice: Any) -> No
 def test_two_worktrees_run_side_by_side(alice: Any) -> None:
     shop = Shop(alice, '[project]\nname = "shop"\n[services.web]\ncommand = "SERVE web"\n')
     git = ("git", "-c", "user.name=A", "-c", "user.email=a@localhost", "-C", str(shop.folder))
-    for words in (("init", "-q"), ("add", "."), ("commit", "-qm", "one"), ("worktree", "add", "-qb", "fix-ui", "../fix")):
+    for words in (
+        ("init", "-q"),
+        ("add", "."),
+        ("commit", "-qm", "one"),
+        ("worktree", "add", "-qb", "fix-ui", "../fix"),
+    ):
         assert alice.type(*git, *words).returncode == 0
     fix = Shop(alice, (shop.folder / "locald.toml").read_text(), "fix")
     shop.good("up", "-d")

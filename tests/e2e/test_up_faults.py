@@ -92,21 +92,25 @@ def test_a_killed_up_takes_its_services_with_it(alice: Any, wait_for: Callable[.
     assert get("shop.localhost")[0] == 404
 
 
-def test_a_broken_state_file_is_set_aside_and_nothing_runs_on_unseen(alice: Any) -> None:
+def test_a_broken_state_file_is_set_aside_and_what_ran_is_brought_up_again(
+    alice: Any, wait_for: Callable[..., None]
+) -> None:
     shop = Shop(alice, PROJECT)
     file = state_of(shop)
-    for text in ('{"version":1,"projects":[{"name', '{"version":99,"projects":[],"processes":[]}'):
-        shop.good("up", "-d")
-        before = kill_daemon(shop)
-        file.write_text(text)
-        alice.type("locald", "daemon", "start")
-        assert "nothing of this folder is up" in shop.good("down")
-        note = next(note for note in shop.report()["notes"] if "projects.json" in note)
-        assert "bring" in note or "brought" in note
-        shop.good("up", "-d")
-        assert are_gone(before), "found by their mark, without the list"
-        assert file.with_name(f"projects.json.bad-{alice.daemon().pid}").read_text() == text
-        shop.good("down")
+    text = '{"version":1,"projects":[{"name'
+    shop.good("up", "-d", env={**alice.environ, "COLOUR": "grün"})
+    before = kill_daemon(shop)
+    file.write_text(text)
+    alice.type("locald", "daemon", "start")
+    wait_for(lambda: set(shop.services()) == {"web", "api"})
+    shop.good("wait", "--timeout", "20")
+    assert are_gone(before), "found by their mark, without the list"
+    web = ask("shop.localhost")
+    assert (web["cwd"], web["env"]["COLOUR"]) == (str(shop.folder), "grün")
+    note = next(note for note in shop.report()["notes"] if "projects.json" in note)
+    assert f"projects.json.bad-{alice.daemon().pid}" in note
+    assert file.with_name(f"projects.json.bad-{alice.daemon().pid}").read_text() == text
+    shop.good("down")
     assert shop.left() == []
 
 

@@ -266,6 +266,35 @@ class Browser:
         return self.answer(stream)
 
 
+def without_goaway(data: bytes) -> tuple[bytes, int | None, bytes]:
+    """Whole frames but for GOAWAY, the stream that the last of those named last, and what is no whole frame yet: to h2
+    the first GOAWAY is the end, and what comes after it a mistake (RFC 9113 section 6.8 has it otherwise)."""
+    kept, last = b"", None
+    while len(data) >= 9 and len(data) >= (end := 9 + int.from_bytes(data[:3], "big")):
+        if data[3] == GOAWAY:
+            last = int.from_bytes(data[9:13], "big")
+        else:
+            kept += data[:end]
+        data = data[end:]
+    return kept, last, data
+
+
+class Patient(Browser):
+    """One that goes on after a GOAWAY; ``last``: the stream that it named."""
+
+    last: int | None = None
+    _rest = b""
+
+    def read(self) -> None:
+        data = self.sock.recv(1 << 16)
+        assert data, "the proxy has closed the connection"
+        data, last, self._rest = without_goaway(self._rest + data)
+        self.last = self.last if last is None else last
+        for event in self.h2.receive_data(data):
+            self._note(event)
+        self.flush()
+
+
 def until_closed(sock: socket.socket, data: bytes = b"") -> bytes:
     """All that comes until the proxy closes."""
     parts = [data]

@@ -43,6 +43,7 @@ def test_every_limit_is_shown_at_work_and_has_a_reason() -> None:
             "test_gate.py",
             "test_http2.py",
             "test_http2_clients.py",
+            "test_retiring.py",
         )
     )
     source = (here.parents[2] / "locald" / "proxy" / "limits.py").read_text()
