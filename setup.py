@@ -66,6 +66,7 @@ C = {
     "define_macros": [("_GNU_SOURCE", None), ("_DARWIN_C_SOURCE", None)],
     "extra_compile_args": ["-std=c11"],
 }
+SOURCES_OF = {"http1": ["csrc/http1.c"], "http2_head": ["csrc/http1.c"], "stream": ["csrc/ready.c"]}
 HTTP2 = (  # what needs libnghttp2
     "http2_fields",
     "http2_head",
@@ -85,8 +86,8 @@ EXTENSIONS = [
     *(
         Extension(
             f"locald.proxy.{name}",
-            [f"locald/proxy/{name}.pyx", *(["csrc/http1.c"] if name in ("http1", "http2_head") else [])],
-            depends=["csrc/http1.h"],
+            [f"locald/proxy/{name}.pyx", *SOURCES_OF.get(name, [])],
+            depends=["csrc/http1.h", "csrc/ready.h"],
             **C,
         )
         for name in (

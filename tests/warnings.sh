@@ -11,7 +11,7 @@ has() {
     command -v "$1" >/dev/null || { [ -z "${CI:-}" ] || { echo "in CI nothing is skipped, and $1 is missing" >&2; exit 1; }
         echo "not analysed by $1, which is not installed"; false; }
 }
-files="csrc/fdpass.c csrc/http1.c $(ls csrc/shim/*.c | grep -v os_darwin)"
+files="csrc/fdpass.c csrc/http1.c csrc/ready.c $(ls csrc/shim/*.c | grep -v os_darwin)"
 for file in $files; do
     "${CC:-gcc}" $flags -fanalyzer -Werror "$version" -c "$file" -o "$out"
 done

@@ -3,8 +3,6 @@
 server        the one timer, the drain
 door          listeners, who may come in, who leaves for whom
 stream        a socket as a transport, and the poller that wakes it
-ready_linux   what the poller asks of the system: epoll
-ready_darwin  the same of macOS: kqueue
 secure        TLS: a protocol to the Stream below, a transport to the one above
 alpn          who speaks the protocol that a client has chosen
 features      what this build can do: HTTP/2, or not

@@ -21,13 +21,14 @@ cdef class Protocol:
 
 cdef class Poller:
     cdef readonly object loop
-    cdef object _ready, _poll
     cdef object _view  # of the buffer, which is for all, and for none beyond one call
     cdef dict _streams
     cdef list _unsent, _waiting, _soon
     cdef char *_buffer
+    cdef int _queue  # a descriptor
     cdef bint _turning
 
+    cdef _open(self)
     cdef call_at_end(self, Protocol protocol)
     cdef watch(self, Stream stream, int events)
     cdef fail(self, Protocol protocol, object transport, object error)

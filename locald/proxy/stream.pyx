@@ -8,12 +8,6 @@ TLS (secure.pyx) is a Protocol to the Stream below, and a transport to the Proto
 import contextlib
 import os
 import socket
-import sys
-
-if sys.platform == "darwin":
-    from locald.proxy.ready_darwin import READ, WRITE, Ready
-else:
-    from locald.proxy.ready_linux import READ, WRITE, Ready
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.buffer cimport PyBUF_WRITE
@@ -26,14 +20,25 @@ cdef extern from "<sys/socket.h>" nogil:
     ssize_t recv(int fd, void *buffer, size_t size, int flags)
     ssize_t send(int fd, const void *buffer, size_t size, int flags)
 
+cdef extern from "ready.h" nogil:
+    enum:
+        READY_READ
+        READY_WRITE
+        READY_MOST  # sockets in one turn; the others are ready in the next
+
+    struct ready:
+        int fd
+        int what
+
+    int ready_open()
+    void ready_leave(int queue)
+    int ready_watch(int queue, int fd, int before, int now)
+    int ready_poll(int queue, ready *found, int most)
+
 __all__ = ["Poller", "Protocol", "Stream"]
 
 cdef enum:
-    MOST = 256  # sockets in one turn; the others are ready in the next
     LATER_MAX = 16384  # bytes that wait for the end of a turn: what is large gains nothing by that
-
-cdef int TO_READ = READ
-cdef int TO_WRITE = WRITE
 
 
 cdef class Protocol:
@@ -91,13 +96,17 @@ cdef class Poller:
 
     def __init__(self, loop):
         self.loop = loop
-        self._ready = Ready()
-        self._poll = self._ready.poll
+        self._open()
         self._streams = {}
         self._unsent = []
         self._waiting = []
         self._soon = []
-        loop.add_reader(self._ready.fileno(), self._turn)
+        loop.add_reader(self._queue, self._turn)
+
+    cdef _open(self):
+        self._queue = ready_open()
+        if self._queue < 0:
+            raise _error(c_errno)
 
     @property
     def watched(self):
@@ -106,19 +115,19 @@ cdef class Poller:
 
     def close(self):
         """All Streams must be gone."""
-        self.loop.remove_reader(self._ready.fileno())
-        self._ready.close()
+        self.loop.remove_reader(self._queue)
+        os.close(self._queue)
 
     def move(self, loop):
         """Go on in another loop, in a process that was forked: the one before will never turn again there."""
         cdef Stream stream
-        self._ready.leave()
-        self._ready = Ready()
-        self._poll = self._ready.poll
+        ready_leave(self._queue)
+        self._open()
         for stream in self._streams.values():
-            self._ready.watch(stream._fd, 0, stream._watched)
+            if ready_watch(self._queue, stream._fd, 0, stream._watched) < 0:
+                raise _error(c_errno)
         self.loop = loop
-        loop.add_reader(self._ready.fileno(), self._turn)
+        loop.add_reader(self._queue, self._turn)
         if self._soon:
             loop.call_soon(self._call)
 
@@ -150,7 +159,8 @@ cdef class Poller:
     cdef watch(self, Stream stream, int events):
         if events == stream._watched:
             return
-        self._ready.watch(stream._fd, stream._watched, events)
+        if ready_watch(self._queue, stream._fd, stream._watched, events) < 0:
+            raise _error(c_errno)
         stream._watched = events
         if events:
             self._streams[stream._fd] = stream
@@ -158,19 +168,25 @@ cdef class Poller:
             del self._streams[stream._fd]
 
     def _turn(self):
+        """Serve those that are ready; and others, if there were several and some are by then: a turn of the loop costs
+        as much as one of them."""
+        cdef ready[READY_MOST] found
         cdef Stream stream
-        cdef int fd, events
-        self._turning = True
-        for fd, events in self._poll(0, MOST):
-            # One before it may have stopped it; its descriptor is no other's yet, since it is closed in a later turn.
-            stream = self._streams.get(fd)
-            if stream is None:
-                continue
-            if stream._watched & TO_READ and events != TO_WRITE:
-                stream._on_readable()
-            if stream._watched & TO_WRITE and events != TO_READ:
-                stream._on_writable()
-        self._end_turn()
+        cdef int i, left = READY_MOST, count = 2
+        while count > 1 and left > 0:
+            self._turning = True
+            count = ready_poll(self._queue, found, left)
+            left -= count
+            for i in range(count):
+                # One before it may have stopped it; its descriptor is no other's yet, since it is closed in a later turn.
+                stream = self._streams.get(found[i].fd)
+                if stream is None:
+                    continue
+                if stream._watched & READY_READ and found[i].what & READY_READ:
+                    stream._on_readable()
+                if stream._watched & READY_WRITE and found[i].what & READY_WRITE:
+                    stream._on_writable()
+            self._end_turn()
 
     cdef _end_turn(self):
         cdef Protocol protocol
@@ -361,7 +377,7 @@ cdef class Stream:
     cdef _watch(self):
         """Look for what we can do something about."""
         cdef bint stuck = len(self._pending) > 0 and not self._later
-        self._poller.watch(self, (TO_READ if self._reading else 0) | (TO_WRITE if stuck else 0))
+        self._poller.watch(self, (READY_READ if self._reading else 0) | (READY_WRITE if stuck else 0))
 
     def _shut(self):
         try:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import errno
-import importlib
 import inspect
+import os
 import select
 import socket
-import sys
+import subprocess
 from collections.abc import AsyncIterator, Callable, Coroutine
-from types import SimpleNamespace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import uvloop
+from pure import CC, FLAGS
 from talking import RESET
 
 from locald.proxy.stream import Poller, Protocol, Stream
@@ -241,32 +243,56 @@ async def test_one_that_was_aborted_in_this_turn_is_told_no_more_bytes(poller: P
         assert sorted([one.data, two.data]) == [b"", b"x"]
 
 
-def test_kqueue_is_asked_for_what_changed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The macOS file with a kqueue that keeps what it is asked, by kqueue(2)'s rules: a filter for each direction."""
-    asked: list[Any] = []
-    events = [SimpleNamespace(ident=7, filter=-1), SimpleNamespace(ident=7, filter=-2)]
+# kqueue(2) as far as ready.c sees it: a filter for each direction.  What it is asked is kept; two events are ready.
+KQUEUE_H = """
+#include <stdint.h>
+struct kevent { uintptr_t ident; int16_t filter; uint16_t flags; uint32_t fflags; intptr_t data; void *udata; };
+#define EV_SET(at, a, b, c, d, e, f) (*(at) = (struct kevent){(a), (b), (c), (d), (e), (f)})
+enum { EVFILT_READ = -1, EVFILT_WRITE = -2, EV_ADD = 1, EV_DELETE = 2 };
+struct timespec;
+int kqueue(void);
+int kevent(int, const struct kevent *, int, struct kevent *, int, const struct timespec *);
+"""
+KQUEUE_C = """
+#include <fcntl.h>
+#include <sys/event.h>
+#include <time.h>
+int asked[16][3], count;
+int kqueue(void) { return open("/dev/null", O_RDONLY); }
+int kevent(int queue, const struct kevent *changes, int size, struct kevent *events, int most, const struct timespec *t)
+{
+    for (int i = 0; i < size; i++, count++)
+        asked[count][0] = (int)changes[i].ident, asked[count][1] = changes[i].filter, asked[count][2] = changes[i].flags;
+    if (!most)
+        return queue < 0 ? -1 : 0;
+    EV_SET(&events[0], 7, EVFILT_READ, 0, 0, 0, 0);
+    EV_SET(&events[1], 7, EVFILT_WRITE, 0, 0, 0, 0);
+    return t->tv_sec || t->tv_nsec ? -1 : 2;
+}
+"""
 
-    class Kqueue:
-        fileno = close = lambda self: 5
 
-        def control(self, changes: Any, most: int, timeout: float) -> Any:
-            assert timeout == 0
-            asked.extend(changes or [])
-            return events[:most]
-
-    for name, value in {
-        "kqueue": Kqueue, "kevent": lambda *each: each, "KQ_FILTER_READ": -1, "KQ_FILTER_WRITE": -2,
-        "KQ_EV_ADD": "add", "KQ_EV_DELETE": "delete",
-    }.items():  # fmt: skip
-        monkeypatch.setattr(select, name, value, raising=False)
-    monkeypatch.setattr(sys, "platform", "darwin")
-    ready_darwin = importlib.import_module("locald.proxy.ready_darwin")
-    monkeypatch.delitem(sys.modules, "locald.proxy.ready_darwin")
-    read, write = ready_darwin.READ, ready_darwin.WRITE
-    ready = ready_darwin.Ready()
-    ready.watch(7, 0, read)
-    ready.watch(7, read, read | write)
-    ready.watch(7, read | write, write)
-    ready.watch(7, write, 0)
-    assert asked == [(7, -1, "add"), (7, -2, "add"), (7, -1, "delete"), (7, -2, "delete")]
-    assert ready.poll(0, 256) == [(7, read), (7, write)]
+@pytest.mark.linux("a fake kqueue; on a Mac all other tests have the real one")
+def test_kqueue_is_asked_for_what_changed(tmp_path: Path, source_root: Path) -> None:
+    (tmp_path / "sys").mkdir()
+    (tmp_path / "sys/event.h").write_text(KQUEUE_H)
+    (tmp_path / "kqueue.c").write_text(KQUEUE_C)
+    sources = [source_root / "csrc/ready.c", "kqueue.c"]
+    subprocess.run(
+        [*CC, *FLAGS, "-D__APPLE__", "-I.", "-shared", "-fPIC", *sources, "-o", "ready.so"], cwd=tmp_path, check=True
+    )
+    library = ctypes.CDLL(str(tmp_path / "ready.so"))
+    read, write, add, delete = 1, 2, 1, 2
+    queue = library.ready_open()
+    try:
+        assert not os.get_inheritable(queue)
+        for before, now in ((0, read), (read, read | write), (read | write, write), (write, 0)):
+            assert library.ready_watch(queue, 7, before, now) == 0
+        assert ctypes.c_int.in_dll(library, "count").value == 4
+        asked = (ctypes.c_int * 3 * 16).in_dll(library, "asked")
+        assert [list(each) for each in asked[:4]] == [[7, -1, add], [7, -2, add], [7, -1, delete], [7, -2, delete]]
+        found = (ctypes.c_int * 2 * 256)()
+        assert library.ready_poll(queue, found, 256) == 2
+        assert [list(each) for each in found[:2]] == [[7, read], [7, write]]
+    finally:
+        os.close(queue)
