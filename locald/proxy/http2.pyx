@@ -52,7 +52,7 @@ cdef enum:
     CONNECTION_WINDOWS = 16  # of a stream: one that nobody reads must not keep the others waiting
     SPARE = 2  # times the streams that we grant; see _grant_streams()
     ROOM = 1024  # bytes, to begin with
-    FRAME_MAX = 16375  # bytes of DATA in one frame: with its head they fill a record of TLS, and leave none for the next
+    FRAME_MAX = 16375  # bytes of DATA in a frame: with its head they fill a record of TLS, and leave none for the next
     SEND_MIN = 65536  # bytes of a head that may be sent, at least: nghttp2's own
     END_HEADERS = 4  # RFC 9113 sections 6.2 and 6.10
 
