@@ -178,7 +178,7 @@ cdef class Poller:
             count = ready_poll(self._queue, found, left)
             left -= count
             for i in range(count):
-                # One before it may have stopped it; its descriptor is no other's yet, since it is closed in a later turn.
+                # One before it may have stopped it; its descriptor is no other's yet: it is closed in a later turn.
                 stream = self._streams.get(found[i].fd)
                 if stream is None:
                     continue
