@@ -47,6 +47,7 @@ class Tree(msgspec.Struct):
     last: int = 0  # exit code of the last of them that we buried
     sessions: set[int] = msgspec.field(default_factory=set)
     seen: dict[int, float] = msgspec.field(default_factory=dict)  # as of the last look: pid and birth
+    checks: set[int] = msgspec.field(default_factory=set)  # sessions that look whether it is ready
     group: str = ""  # path of its control group
     rounds: int = 0  # of SIGKILL
 
@@ -103,6 +104,7 @@ class Forest:
     def help(self, tree: Tree, pid: int) -> asyncio.Future[int]:
         """A process beside the leader, with a session of its own: its exit code to come."""
         tree.sessions.add(pid)
+        tree.checks.add(pid)
         self._helpers[pid] = self._loop.create_future()
         return self._helpers[pid]
 
@@ -141,6 +143,7 @@ class Forest:
         # Only who is in a session can begin a process of it.  Its number may become another's once nobody is in it.
         begun = tree.sessions & {tree.leader or 0, *self._helpers}
         tree.sessions = begun | {kin.session for kin in found.values()} - {os.getsid(0)}
+        tree.checks &= tree.sessions
         return found
 
     def _watch(self, tree: Tree, living: dict[int, Kin]) -> dict[int, Kin]:
@@ -204,9 +207,8 @@ class Forest:
         if not rest and any(self._table.is_child(pid, os.getpid()) for pid in tree.seen):
             self._bury_soon()  # it has ended since we looked for the dead
             return
-        if rest and all(kin.session in self._helpers for kin in rest.values()):
-            for kin in rest.values():
-                self.end_helper(kin.session)  # a check of a service that is no more; its end brings us here again
+        if rest and all(kin.session in tree.checks for kin in rest.values()):
+            ending.ask(rest.values(), signal.SIGKILL)  # they look at what is no more; their end brings us here again
             return
         if not rest:
             self._fell(tree)

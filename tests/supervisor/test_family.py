@@ -122,13 +122,15 @@ def test_whose_first_thread_has_ended_is_alive(tmp_path: Path) -> None:
     from locald.supervisor import family_linux
 
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
-        while "Z" not in Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0]:
-            assert process.poll() is None
-            os.sched_yield()
-        kin = family_linux.kin(process.pid)
-        assert kin is not None
-        assert not kin.zombie
-        process.kill()
+        try:
+            while "Z" not in Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0]:
+                assert process.poll() is None
+                os.sched_yield()
+            kin = family_linux.kin(process.pid)
+            assert kin is not None
+            assert not kin.zombie
+        finally:
+            process.kill()
 
 
 def test_listeners(system: Any) -> None:

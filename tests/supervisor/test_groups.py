@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from pathlib import Path
 
 import psutil
@@ -85,3 +86,28 @@ def test_where_no_group_can_be_made_there_is_none(tmp_path: Path) -> None:
     assert cgroup.Group.make(tmp_path / "missing", "t", "web", os.getpid()) is None
     assert cgroup.Group.make(tmp_path, "t", "w" * 300, os.getpid()) is None
     assert list(tmp_path.iterdir()) == []
+
+
+@NEEDS_GROUP
+@pytest.mark.linux("has control groups")
+def test_a_group_by_itself(tmp_path: Path) -> None:
+    assert BASE is not None
+    with subprocess.Popen(["sleep", "1000"]) as inside, subprocess.Popen(["sleep", "1000"]) as deeper:
+        group = cgroup.Group.make(BASE, f"t.{os.getpid()}.0.0", "a/b c-d", inside.pid)
+        assert group is not None
+        try:
+            (group.path / "own").mkdir()
+            (group.path / "own" / "cgroup.procs").write_text(str(deeper.pid))
+            assert group.members() == {inside.pid, deeper.pid}
+            assert "a/b c-d" in [service for _, service, _ in cgroup.leftovers(BASE)]
+            group.remove()
+            assert group.members() == {inside.pid, deeper.pid}, "it is not taken away while somebody is in it"
+            if (group.path / "cgroup.kill").exists():  # Linux 5.14
+                group.kill()
+                assert (inside.wait(30), deeper.wait(30)) == (-9, -9)
+        finally:
+            for process in (inside, deeper):
+                process.kill()
+                process.wait()
+            group.remove()
+        assert not group.path.exists()
