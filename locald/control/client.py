@@ -154,14 +154,19 @@ def connect(paths: Paths) -> Client:
         if peer_uid(sock) != os.geteuid():
             raise DaemonError(f"somebody else listens on {path}", f"rm {path}; locald daemon start")
         client = Client(sock)
-        _check(client.expect(Hello))
+        greeting = client.read()
+        if greeting is None:  # it was about to end when we came
+            raise NotRunning("the daemon is not running", "locald daemon start")
+        _check(greeting)
     except BaseException:
         sock.close()
         raise
     return client
 
 
-def _check(hello: Hello) -> None:
+def _check(hello: Reply) -> None:
+    if not isinstance(hello, Hello):
+        raise DaemonError("what listens there does not greet as the daemon does", "locald daemon logs")
     if hello.protocol != PROTOCOL:
         raise VersionMismatch(
             f"the running daemon is locald {hello.version}, which this command does not understand",

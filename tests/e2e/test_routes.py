@@ -97,7 +97,7 @@ def test_a_prefix_leads_to_another_server_stripped_or_not(alice: Any) -> None:
         }.items():
             assert get(alice, url) == answer
         alice.type("locald", "daemon", "restart")
-    assert apps(alice) == before
+    assert [app | {"requests": 0, "answered": None} for app in apps(alice)] == before
     table = alice.type("locald", "status").stdout
     assert "http://shop.localhost/api " in table
     assert "8702 without /api" in table
@@ -136,8 +136,6 @@ def test_a_command_has_a_prefix_of_a_name_that_another_has(alice: Any) -> None:
     other = alice.type("locald", "alias", "shop", "3000", "--path", "/api")
     assert other.returncode == 5
     alice.type("locald", "daemon", "restart")
-    while "the daemon is back" not in process.stdout.readline():
-        pass
     assert get(alice, "http://a.shop.localhost/api/x") == "api /x /api"
     process.terminate()
     process.wait(10)
