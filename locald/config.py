@@ -57,7 +57,6 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dial_s: Seconds = None
     held_s: Seconds = None
     held_page_s: Seconds = None
-    handover_s: Seconds = None
     pool_idle_s: Seconds = None
     pool_max: Count = None
     upstream_max: Count = None
@@ -67,6 +66,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     write_high: Bytes = None
     log_max: Count = None
     loops_max: Count = None
+    handover_s: Seconds = None
     sweep_s: Seconds = None
 
     def given(self) -> dict[str, Any]:

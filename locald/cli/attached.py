@@ -23,8 +23,8 @@ from locald.cli.progress import Progress, introduce
 from locald.cli.settling import report_failures
 from locald.control.client import Client, NotRunning, connect
 from locald.control.launch import ensure
-from locald.control.messages import Leave, Left, Moved, Notice, Reply, Rising, Up
-from locald.errors import DaemonError, Exit
+from locald.control.messages import Failure, Leave, Left, Moved, Notice, Reply, Rising, Up
+from locald.errors import DaemonError, Exit, LocaldError
 from locald.paths import Paths
 
 __all__ = ["Attached"]
@@ -42,8 +42,8 @@ class Attached:
         self._request = request
         self._since = str(import_module("locald.logs.lines").stamp(time.time()))
         self._log: Merged | None = None
+        self._board: Board | None = None  # once the daemon has begun
         self._leaving = False
-        self._hung_up = False
         self._outcome: int = Exit.FAILED
 
     def run(self) -> int:
@@ -63,37 +63,37 @@ class Attached:
     def _attend(self, client: Client, wakeup: socket.socket) -> int | None:
         """One daemon; None once it is gone, and another is to be found."""
         with client:
-            rising = client.request(self._request, Rising)
-            introduce(rising)
-            self._board = Board(rising.services)
-            self._progress = Progress(rising.services)
+            self._board = None
+            client.send(self._request)
             while True:
                 for message in client.waiting():
                     if message is None:
                         return self._outcome if self._over(client) else None
                     if self._told(message):
                         return self._outcome
-                if not self._leaving and not self._fine():
+                if self._board is not None and not self._leaving and not self._fine(self._board):
                     self._leave(client, Exit.FAILED)
-                self._listen(client, wakeup)
-                if self._hung_up:
-                    return Exit.SIGNALLED + signal.SIGHUP
+                code = self._listen(client, wakeup)
+                if code is not None:
+                    return code
 
-    def _listen(self, client: Client, wakeup: socket.socket) -> None:
-        """Wait for the daemon or for a signal, and serve the latter."""
+    def _listen(self, client: Client, wakeup: socket.socket) -> int | None:
+        """Wait for the daemon or for a signal, and serve the latter.  The exit code, if that is the end: the daemon
+        then sees us go, and ends what we had started."""
         poller = select.poll()
         poller.register(wakeup, select.POLLIN)
         poller.register(client, select.POLLIN)
-        if self._log is not None:
+        if self._log is not None and not self._log.broken:
             poller.register(self._log, select.POLLIN)
         poller.poll()
         with contextlib.suppress(BlockingIOError):
             for number in wakeup.recv(512):
-                if number == signal.SIGHUP:
-                    self._hung_up = True  # nobody looks any more; the daemon sees us go
-                elif number in SIGNALS:
+                if number == signal.SIGHUP or (number in SIGNALS and self._board is None):
+                    return Exit.SIGNALLED + number  # nobody looks any more, or nothing is up that could be looked at
+                if number in SIGNALS:
                     note("killing what is left" if self._leaving else "ending what was started here; again to kill it")
                     self._leave(client, Exit.SIGNALLED + number)
+        return None
 
     def _leave(self, client: Client, outcome: int) -> None:
         """Have the daemon end what we started; a second time, by SIGKILL."""
@@ -104,7 +104,13 @@ class Attached:
     def _told(self, message: Reply) -> bool:
         """Show it; whether it is the last that there is to say."""
         match message:
-            case Moved():
+            case Failure(text, hint, code):
+                raise LocaldError(text, hint, code)
+            case Rising(services=services):
+                introduce(message)
+                self._board = Board(services)
+                self._progress = Progress(services)
+            case Moved() if self._board is not None:
                 self._board.moved(message)
                 self._progress.widen([message.service])
                 self._progress.moved(message)
@@ -116,22 +122,22 @@ class Attached:
                 if staying:
                     note(f"others want them, so they go on: {', '.join(staying)}; locald down ends them")
                 return True
-        if not self._leaving and not len(self._board):
+        if not self._leaving and self._board is not None and not len(self._board):
             note("all of it was taken down")
             self._outcome = Exit.OK
             return True
         return False
 
-    def _fine(self) -> bool:
+    def _fine(self, board: Board) -> bool:
         """Show the log once all are up; false if one of them fails before, or if nobody reads the log any more."""
         if self._log is not None:
             return not self._log.broken
-        if self._board.failed or (self._board.settled and not self._board.all_up):
-            report_failures(self._board)
+        if board.failed or (board.settled and not board.all_up):
+            report_failures(board)
             return False
-        if self._board.settled:
-            note(f"all {len(self._board)} are up; Ctrl-C ends them" if len(self._board) > 1 else "up; Ctrl-C ends it")
-            ids = [service.id for service in self._board]
+        if board.settled:
+            note(f"all {len(board)} are up; Ctrl-C ends them" if len(board) > 1 else "up; Ctrl-C ends it")
+            ids = [service.id for service in board]
             self._log = Merged(Path(self._paths.journal), ids, self._since)
         return True
 

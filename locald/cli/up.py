@@ -38,6 +38,7 @@ def command(names: Sequence[str], detach: bool) -> int:
     if not detach:
         return Attached(places(), request).run()
     with ensure(places()) as client:
+        client.be_patient()  # it may still be going down
         rising = client.request(request, Rising)
         introduce(rising)
         board = Board(rising.services)

@@ -176,7 +176,7 @@ class Editing:
         for each in others:
             unit.holders |= each.holders
         unit.environ, unit.umask = (others[0].environ, others[0].umask) if others else ({}, running.umask)
-        self._services.add(running, unit)
+        self._services.add(running, [unit])
         for holder in unit.holders:
             self._services.audience.add(holder, running.project.name, [unit.id])
         self._services.supervisor.start(unit.id)

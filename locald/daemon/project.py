@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from locald.control.server import Session
 from locald.daemon.places import Places
-from locald.project import order
+from locald.project import hosts, order
 from locald.project.launch import Launch, directory, ready_command
 from locald.project.model import Project, Service
 from locald.project.prepare import environ_of, prepare
@@ -42,7 +42,9 @@ class Running:
     the environment of the last who did; ``notes`` are what to know of it, "" in none."""
 
     def __init__(self, project: Project, places: Places) -> None:
-        self.project = project
+        self._project = project
+        self._hosts: dict[str, str] = {}
+        self.urls: tuple[int, dict[str, str]] = (-1, {})  # of all services, and of which state of the routes
         self.units: dict[str, Unit] = {}
         self.everything = False
         self.packed = b""
@@ -50,6 +52,20 @@ class Running:
         self.note = ""
         self.lock = asyncio.Lock()
         self._places = places
+
+    @property
+    def project(self) -> Project:
+        return self._project
+
+    @project.setter
+    def project(self, project: Project) -> None:
+        self._project, self._hosts, self.urls = project, {}, (-1, {})
+
+    def host(self, name: str) -> str:
+        """The name in the URL of a service.  Kept: it depends on all services, and is asked for with each of them."""
+        if name not in self._hosts:
+            self._hosts[name] = hosts.host_of(self._project, name, self.service(name))
+        return self._hosts[name]
 
     def service(self, name: str) -> Service:
         return self.project.services[name]

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from locald.daemon.project import Running, Unit
 from locald.errors import LocaldError, NameTaken
-from locald.project import hosts
 from locald.project.substitute import Place
 from locald.proxy import targets
 from locald.proxy.gate import Gate
@@ -35,7 +34,7 @@ class ServiceRoutes:
             return None
         path = prefix(service.path)
         return Route(
-            hosts.host_of(project, name, service),
+            running.host(name),
             _targets(place.port, place.socket),
             f"{name} of {project.name}, in {project.folder}",
             f"it must listen on the port in ${service.port_env}; see what it says: locald logs {name}",

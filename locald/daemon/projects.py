@@ -40,7 +40,7 @@ from locald.daemon.project_state import Kept, Process, State, StateFile
 from locald.daemon.services import Services
 from locald.errors import LocaldError, NameTaken
 from locald.paths import Paths
-from locald.project import find, hosts, order
+from locald.project import find, order
 from locald.project.model import Project
 from locald.proxy.routes import Route, Routes
 from locald.proxy.server import Proxy
@@ -220,7 +220,7 @@ class Projects:
         at_its_name = [
             name
             for name, each in project.services.items()
-            if each.serves and not each.path and hosts.host_of(project, name, each) == project.name
+            if each.serves and not each.path and running.host(name) == project.name
         ]
         return self.services.url(running, at_its_name[0]) if at_its_name else ""
 
@@ -257,8 +257,7 @@ class Projects:
                 raise
             running.packed, running.umask = request.environ, request.umask
             running.everything = running.everything or not request.names
-            for unit in fresh:
-                self.services.add(running, unit)
+            self.services.add(running, fresh)
             units = [running.units[each] for each in names]
             for unit in units:
                 if session is None or request.keep:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -60,22 +60,24 @@ class Services:
 
     # What is asked for.
 
-    def add(self, running: Running, unit: Unit) -> None:
-        """It is one of the project's from now on, and stopped.  Its name was asked for before: routes.refuse()."""
+    def add(self, running: Running, units: Iterable[Unit]) -> None:
+        """They are the project's from now on, and stopped.  Their names were asked for before: routes.refuse()."""
         places = self.where(running)
-        self.supervisor.add(running.spec(unit.name, places))
-        running.units[unit.name] = unit
-        self._units[unit.id] = running, unit
-        self.routes.put(running, unit, places[unit.name])
+        for unit in units:
+            self.supervisor.add(running.spec(unit.name, places))
+            running.units[unit.name] = unit
+            self._units[unit.id] = running, unit
+            self.routes.put(running, unit, places[unit.name])
 
     def alter(self, running: Running, units: Iterable[Unit]) -> None:
         """The project says something else about these: from their next start on they are so."""
         units = [*units]
         for unit in units:
             self.routes.take(unit)  # all of them first: they may have changed names with each other
+        places = self.where(running)
         for unit in units:
-            self.routes.put(running, unit, self.where(running)[unit.name])
-            self.supervisor.replace(running.spec(unit.name, self.where(running)))
+            self.routes.put(running, unit, places[unit.name])
+            self.supervisor.replace(running.spec(unit.name, places))
 
     async def end(self, running: Running, units: Iterable[Unit], kill: bool = False) -> None:
         """Signal all of them together; return when nothing is left of any, and they are forgotten."""
@@ -114,14 +116,15 @@ class Services:
             os.set_inheritable(fd, False)  # it is known by number, and handover.py has it inherited
         return plain(self.supervisor.data()), journal
 
-    def adopt(self, projects: Iterable[Running], handed: Handed, journal: list[dict[str, Any]]) -> None:
+    def adopt(self, projects: Collection[Running], handed: Handed, journal: list[dict[str, Any]]) -> None:
         """Those of the image before."""
         self._journal.adopt(journal)
         adopted = [(running, unit) for running in projects for unit in running.units.values()]
         self._units.update({unit.id: (running, unit) for running, unit in adopted})
         self.supervisor.adopt(unplain(handed))
+        places = {running.project.name: self.where(running) for running in projects}
         for running, unit in adopted:
-            self.routes.put(running, unit, self.where(running)[unit.name])
+            self.routes.put(running, unit, places[running.project.name][unit.name])
             self._moved(self.supervisor.look(unit.id))
 
     def mark(self, unit: Unit, text: str) -> None:
@@ -176,9 +179,11 @@ class Services:
 
     def where(self, running: Running) -> dict[str, Place]:
         """The places of all services of a project, up or not."""
-        urls = {name: self.url(running, name) for name in running.project.services}
+        changes = self._proxy.routes.changes  # which also counts what makes http:// https://
+        if running.urls[0] != changes:
+            running.urls = changes, {name: self.url(running, name) for name in running.project.services}
         seen = {name: self.supervisor.look(unit.id) for name, unit in running.units.items()}
-        return running.places(urls, seen)
+        return running.places(running.urls[1], seen)
 
     # For the supervisor.
 

@@ -65,7 +65,7 @@ def test_a_part_that_fails_takes_no_other_with_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("state", "why"),
     [
-        (pack({"services": Given([])}), "does not know: services"),
+        (pack({"phones": Given([])}), "does not know: phones"),
         (pack({"apps": Given([{"session": 0}])}), "its apps are not understood"),
         (pack({"watchers": Given(3)}), "its watchers are not understood"),
         (b'{"version":2,"parts":{}}', "is of version 2"),

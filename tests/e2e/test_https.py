@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from authorities import give_authority, make_authority
+from shop import Shop
 from users import User
 
 from locald.tls import store
@@ -251,3 +252,15 @@ def test_a_name_that_is_not_ascii_writes_nothing_into_the_log(shop: User) -> Non
     log = shop.type("locald", "daemon", "logs").stdout
     assert "Traceback" not in log
     assert "Unicode" not in log
+
+
+def test_a_project_is_at_https_and_its_services_trust_that(alice: User, trusted: Any) -> None:
+    give_authority(alice)
+    trusted(alice)
+    project = Shop(alice, '[services.web]\ncommand = "SERVE web"\n[services.api]\ncommand = "SERVE api"\n')
+    said = project.good("up", "-d")
+    assert "https://shop.localhost/" in said
+    assert "https://api.shop.localhost/" in said
+    environ = json.loads(get(alice, "https://api.shop.localhost/"))["env"]
+    root = str(store.root_file(authority(alice)))
+    assert (environ["LOCALD_URL"], environ["NODE_EXTRA_CA_CERTS"]) == ("https://api.shop.localhost/", root)
