@@ -37,6 +37,7 @@ def test_every_cve_has_its_row_and_each_row_its_tests() -> None:
     [
         "Who may attack, and what they gain at worst",
         "The certificate authority: who may attack it, and what they gain at worst",
+        "Services: what a project, its output and its pages can do",
         "The helper's life, and what it is worth to take it over",
     ],
 )
