@@ -88,6 +88,16 @@ class LazyGroup(click.Group):
         command: click.Command = import_module(f"locald.cli.{name}").command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click's own; but a word that is no verb gets the verbs that are near."""
+        if args and args[0] not in self.VERBS and not args[0].startswith("-"):
+            near = import_module("difflib").get_close_matches(args[0], self.VERBS)
+            hint = f"  Did you mean {' or '.join(near)}?" if near else "  The commands there are: locald --help"
+            ctx.fail(f"no command {args[0]!r}.{hint}")
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(self.VERBS.items()))

@@ -13,7 +13,7 @@ import signal
 from typing import Any
 
 from locald.proxy.ansi import Line, parse
-from locald.proxy.gate import BROKEN, Gate
+from locald.proxy.gate import BROKEN, Gate, Told
 from locald.proxy.http1 import Request
 from locald.proxy.limits import Limits
 from locald.proxy.pages import Live, Page, form_of
@@ -197,15 +197,17 @@ def _words(gate: Gate) -> tuple[str, list[str], str, str]:
         case "stopped":
             return f"{name} is stopped", [], f"locald restart {name}", "Start"
         case "crashed":
-            return f"{name} has crashed", _ending(told.code), f"locald logs {name}", "Restart"
+            return f"{name} has crashed", _ending(told), f"locald logs {name}", "Restart"
         case "backing-off":
             again = "soon" if told.again_s is None else f"in {max(1, round(told.again_s))} s"
-            return f"{name} has crashed", [*_ending(told.code), f"It is started again {again}."], "", "Restart now"
+            return f"{name} has crashed", [*_ending(told), f"It is started again {again}."], "", "Restart now"
     return f"{name} is starting", [], "", ""
 
 
-def _ending(code: int | None) -> list[str]:
-    if code is None:
+def _ending(told: Told) -> list[str]:
+    """How it ended, where nobody has said why: that says it too."""
+    code = told.code
+    if code is None or told.why:
         return []
     if code > 128:
         try:

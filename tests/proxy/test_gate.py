@@ -179,7 +179,6 @@ def test_what_a_state_is_called_and_whether_one_may_come_again(rig: Any, service
     assert first == f"503: shop/web {word}"
     assert facts == [
         *{"waiting": ["  It starts when db and cache are ready."]}.get(state, []),
-        *(["  It ended with exit code 3."] if word == "has crashed" else []),
         *(["  It is started again in 4 s."] if state == "backing-off" else []),
         "  It is told so.",
         "  And this.",
@@ -200,6 +199,14 @@ def test_a_crash_says_the_exit_code_or_the_signal(rig: Any, service: Service, co
     found = ask_json(rig)
     assert found["facts"] == [words]
     assert (found["state"], found["code"], found["hint"]) == ("crashed", code, "locald logs shop/web")
+
+
+@pytest.mark.parametrize("state", ["crashed", "backing-off"])
+def test_how_it_ended_is_said_once(rig: Any, service: Service, state: str) -> None:
+    service.set(state, code=3, why="ended with exit code 3, 8 times one after the other")
+    facts = " ".join(ask_json(rig)["facts"])
+    assert facts.count("exit code 3") == 1
+    assert "8 times" in facts
 
 
 def test_a_post_at_a_first_start_is_told_that_it_went_nowhere(rig: Any, service: Service) -> None:
