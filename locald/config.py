@@ -56,7 +56,6 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     linger_bytes: Bytes = None
     half_closed_s: Seconds = None
     dial_s: Seconds = None
-    handover_s: Seconds = None
     pool_idle_s: Seconds = None
     pool_max: Count = None
     upstream_max: Count = None
@@ -66,6 +65,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     write_high: Bytes = None
     log_max: Count = None
     loops_max: Count = None
+    handover_s: Seconds = None
     sweep_s: Seconds = None
 
     def given(self) -> dict[str, Any]:
