@@ -262,6 +262,7 @@ class Daemon:
             case Stop(restart):
                 return self._end(restart)
             case Replace():
+                self._read_config()  # with a broken file there would be no next one
                 await self._succession.ask(session)
         return None
 

@@ -177,7 +177,7 @@ def test_a_server_of_http_2_is_reached_by_an_alias_and_by_run(alice: Any) -> Non
     assert get(alice, "http://other.localhost/") == str(found["other"]["port"])
     alice.type("locald", "daemon", "restart")
     assert get(alice, "http://grpc.localhost/") == "8701"
-    assert re.search(r" 8701 by h2c +1 ", alice.type("locald", "status").stdout)
+    assert re.search(r" 8701 by h2c +2 ", alice.type("locald", "status").stdout)
     serve(alice, "plain", "8702")
     alice.type("locald", "alias", "plain", "8702", "--protocol", "h2c")
     page = alice.type("curl", "-sS", "http://plain.localhost/").stdout
