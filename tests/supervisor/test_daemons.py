@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import msgspec
 import psutil
 import pytest
 import service_daemon
-from services import BASE, ENVIRON, NEEDS_GROUP, Rig, marked, ours, run
+from services import BASE, ENVIRON, NEEDS_GROUP, PATIENCE_S, Rig, marked, ours, run
 
 from locald.supervisor import cgroup, lifecycle, remains
 from locald.supervisor.remains import system
@@ -36,6 +37,7 @@ class Daemon:
 
     def read(self) -> dict[str, Any]:
         assert self.process.stdout is not None
+        assert select.select([self.process.stdout], [], [], 2 * PATIENCE_S)[0], "it does not answer"
         self.answer = json.loads(self.process.stdout.readline())
         return self.answer
 
@@ -160,9 +162,11 @@ def test_a_pid_that_is_another_process_by_now_is_left_alone(tmp_path: Path) -> N
             assert await rig.supervisor.end_orphans([born_before, other_boot]) == set()
             assert rig.supervisor.look("web").state == "ready"
 
-        run(tmp_path, test)
-        assert innocent.poll() is None
-        innocent.kill()
+        try:
+            run(tmp_path, test)
+            assert innocent.poll() is None
+        finally:
+            innocent.kill()
 
 
 def test_it_becomes_another_program(tmp_path: Path) -> None:
