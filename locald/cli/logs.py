@@ -10,14 +10,16 @@ import time
 from collections.abc import Sequence
 from datetime import datetime
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
 import click
 
+from locald.cli.choice import project_of
 from locald.cli.loglines import Json, Text
 from locald.cli.output import note
 from locald.cli.places import places
+from locald.control.client import connect
+from locald.control.messages import Report, Status
 from locald.errors import LocaldError
 from locald.files import make_private
 
@@ -137,10 +139,18 @@ def _project(given: str | None) -> tuple[str, Sequence[str]]:
     """The project that is meant, "" for none, and the services that are known to be its own."""
     if given is not None:
         return given, ()
-    if find_spec("locald.project") is None:
-        return "", ()
     try:
         found = import_module("locald.project.find").load(Path.cwd(), os.environ)
     except LocaldError:
-        return "", ()  # no project, or one with a mistake, which is no reason to hide its logs
+        return _as_it_is_up()  # no project, or one with a mistake, which is no reason to hide its logs
     return found.name, [*found.services]
+
+
+def _as_it_is_up() -> tuple[str, Sequence[str]]:
+    """The folder's project as the daemon knows it, if there is one and it does."""
+    try:
+        with connect(places()) as client:
+            here = project_of(client.request(Status(), Report), os.getcwd())
+    except LocaldError:
+        here = None
+    return (here.name, here.known) if here is not None else ("", ())

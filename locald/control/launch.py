@@ -73,7 +73,12 @@ def launch(paths: Paths, options: Sequence[str] = ()) -> Hello:
 
 
 def _open_log(path: Path) -> BinaryIO:
-    make_private(path.parent)
+    try:
+        make_private(path.parent)
+    except OSError as error:
+        raise LocaldError(
+            f"{path.parent} cannot be made: {error.strerror}: {error.filename}", "is HOME a folder of yours? ls -ld ~"
+        ) from None
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     if os.fstat(fd).st_size > LOG_LIMIT:
         path.rename(path.with_name(path.name + ".1"))

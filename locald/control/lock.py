@@ -58,7 +58,11 @@ def socket_of_holder(lock: Path) -> Path | None:
 def wait_until_free(lock: Path, seconds: float) -> bool:
     """Whether the holder let go of the lock, which is its last act, within that time."""
     deadline = time.monotonic() + seconds
-    with lock.open("rb") as file:
+    try:
+        file = lock.open("rb")
+    except FileNotFoundError:
+        return True  # nobody has ever held it
+    with file:
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

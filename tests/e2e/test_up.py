@@ -6,7 +6,9 @@ import json
 import os
 import signal
 import socket
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from shop import Shop, ask, get, read_until
@@ -304,3 +306,14 @@ def test_two_worktrees_run_side_by_side(alice: Any) -> None:
     fix.good("down")
     assert ask("shop.localhost")["cwd"] == str(shop.folder)
     assert shop.type("url", "fix-ui--shop").returncode == 1
+
+
+def test_root_is_refused_and_so_is_a_home_that_is_nobodys(alice: Any, tmp_path: Path) -> None:
+    shop = Shop(alice, TWO)
+    environ = {"HOME": str(tmp_path / "home"), "PATH": alice.environ["PATH"]}
+    how: dict[str, Any] = {"cwd": shop.folder, "env": environ, "capture_output": True, "text": True, "timeout": 60}
+    done = subprocess.run(["locald", "up"], **how)
+    assert (done.returncode, "does not run as root" in done.stderr, "as yourself" in done.stderr) == (77, True, True)
+    done = shop.type("up", env={**alice.environ, "HOME": "/etc/nobodys"})
+    assert (done.returncode, "cannot be made" in done.stderr, "HOME" in done.stderr) == (1, True, True)
+    assert shop.starts() == []

@@ -36,7 +36,7 @@ def test_an_edit_of_locald_toml_restarts_what_it_changes(alice: Any, wait_for: C
     assert "comand" in said.splitlines()[-1]
     assert "did you mean command?" in said.splitlines()[-1] or "command" in said.splitlines()[-1]
     assert any("not taken over" in note for note in shop.report()["notes"])
-    assert "not taken over" in shop.good("logs", "shop/web")
+    assert "not taken over" in shop.good("logs", "web")
     assert {name: each["pid"] for name, each in shop.services().items()} == {"web": first["web"]["pid"], "api": api}
 
     shop.configure(
