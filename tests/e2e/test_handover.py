@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import resource
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -213,12 +214,22 @@ def test_what_is_open_comes_to_its_end(site: Site, wait_for: Callable[..., None]
     assert len([each for each in told if "/hold" in each["url"] and each["status"] == 200]) == len(held)
 
 
+@pytest.fixture
+def descriptors() -> Iterator[None]:
+    """As many as there may be, for thousands of connections."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.usefixtures("descriptors")
 def test_under_load_nobody_notices(alice: User, wait_for: Callable[..., None]) -> None:
-    """A thousand requests wait for their answers, thousands are asked; and ten restarts leave nothing behind."""
+    """Two thousand requests wait for their answers, thousands are asked; and ten restarts leave nothing behind."""
     site = Site(alice, "[limits]\nupstream_max = 4000\n")
     app = site.status()["apps"][0]
     with contextlib.ExitStack() as open_ones:
-        waiting = [open_ones.enter_context(site.connect()) for _ in range(500)]
+        waiting = [open_ones.enter_context(site.connect()) for _ in range(1500)]
         for sock in waiting:
             sock.sendall(GET % b"/hold")
         browsers = [Patient(open_ones.enter_context(site.encrypt("h2"))) for _ in range(5)]

@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import resource
 import sys
 from collections.abc import Awaitable, Callable
 
@@ -123,6 +124,8 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 async def main(port: int) -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # thousands may be held
     server = await asyncio.start_server(serve, "127.0.0.1", port, backlog=1024)
     print("there", flush=True)
     await server.serve_forever()
