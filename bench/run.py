@@ -27,7 +27,7 @@ import build_shim  # noqa: E402
 import logs  # noqa: E402
 import readme  # noqa: E402
 import routes  # noqa: E402
-import services  # noqa: E402
+import supervised  # noqa: E402
 from proxy.measure import measure as proxies  # noqa: E402
 from proxy.secure import measure as secure  # noqa: E402
 from table import Table, sections  # noqa: E402
@@ -152,7 +152,7 @@ PARTS: dict[str, Callable[[Path], list[Table]]] = {
     "start": lambda folder: ratios("Start-up (median)", starts()),
     "proxy": proxies,
     "https": secure,
-    "services": services.measure,
+    "services": supervised.measure,
     "logs": logs.measure,
     "routes": lambda folder: ratios("Looking up a route (median)", routes.measure()),
 }
