@@ -213,7 +213,7 @@ cdef class H2Client(Protocol):
         self.schedule()
 
     def retire(self):
-        """Another proxy has taken over: the client is told to ask that one; what it asks before it hears is answered."""
+        """Another proxy has taken over: the client is told to ask that one; what it asks before that is answered."""
         self.talk.shut_down()
         self.schedule()
 
