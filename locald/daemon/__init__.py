@@ -21,6 +21,7 @@ project_routes  the routes of services, each with its gate
 project_handover  the projects that are up, for the next image of the daemon
 project_rebuilding  which projects were up, read from what still runs of them
 project_state   the file of what is up, for the daemon after one that was killed
+project_keeping  when it is written
 places      where each service listens: its port or its socket
 audience    who is told of services
 editing     what follows from edits of locald.toml, of .env files, and of what `watch` names

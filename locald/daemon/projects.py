@@ -35,8 +35,9 @@ from locald.daemon.editing import Editing
 from locald.daemon.handover import Given
 from locald.daemon.project import Running, Unit
 from locald.daemon.project_handover import KeptListener, KeptServices, descriptors, given, taken
+from locald.daemon.project_keeping import Keeping
 from locald.daemon.project_rebuilding import rebuilt
-from locald.daemon.project_state import Kept, Process, State, StateFile
+from locald.daemon.project_state import Kept, Process, State
 from locald.daemon.services import Services
 from locald.errors import LocaldError, NameTaken
 from locald.paths import Paths
@@ -52,7 +53,6 @@ __all__ = ["Projects"]
 log = logging.getLogger("locald")
 
 Asked = Up | Leave | Down | StopServices | RestartServices | WatchServices | AskEnvironment
-SAVE_S = 0.2  # what changes within this is one write of the state file
 
 
 class Projects:
@@ -72,12 +72,10 @@ class Projects:
         self._suffixes = suffixes
         self._note = note
         self._house = hashlib.sha256(str(paths.state).encode()).hexdigest()[:8]
-        self._file = StateFile(Path(paths.projects))
+        self._keeping = Keeping(Path(paths.projects), self._state, note)
         self._running: dict[str, Running] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._leaving: dict[Session, list[str]] = {}
-        self._saving: asyncio.Task[None] | None = None
-        self._one_save = asyncio.Lock()
         self._closed = False
         self._recovering: asyncio.Task[None] | None = None
         self.services = Services(
@@ -87,9 +85,9 @@ class Projects:
             proxy,
             routes,
             refuse_taken,
-            self._save_soon,
+            self._keeping.soon,
         )
-        self._editing = Editing(self.services, self._lock, self._fits, self._save_soon)
+        self._editing = Editing(self.services, self._lock, self._fits, self._keeping.soon)
         self._begun = asyncio.get_running_loop().create_future()
 
     def begin(self) -> None:
@@ -143,15 +141,14 @@ class Projects:
         """End all services together; return when nothing is left of any.  ``restart``: those that are kept come up with
         the next daemon."""
         self._closed = True
+        self._keeping.stop()
         if self._recovering is not None:
             self._recovering.cancel()
             await asyncio.gather(self._recovering, return_exceptions=True)
         again = State([kept for kept in self._kept(resume=True) if kept.kept] if restart else [], [])
         self._editing.close()
         await self.services.close()
-        if self._saving is not None:
-            await asyncio.gather(self._saving, return_exceptions=True)
-        await self._save(again)
+        await self._keeping.close(again)
         self.services.audience.close()
 
     # The next image of the daemon.
@@ -268,13 +265,13 @@ class Projects:
                     unit.environ, unit.umask = {**environ, **trust}, request.umask
             if session is not None:
                 self.services.audience.add(session, running.project.name, [unit.id for unit in units])
-            await self._save_now()  # before anything runs: a daemon that is killed from here on loses none of it
+            await self._keeping.now()  # before anything runs: a daemon that is killed from here on loses none of it
             for unit in units:
                 self.services.supervisor.start(unit.id)
             if session is not None:
                 session.send(self._rising(running, units, notes))  # what moves is told after that, in another turn
             self._editing.look_at(running)
-            self._save_soon()
+            self._keeping.soon()
 
     def _new(self, project: Project) -> Running:
         """Raises NameTaken where another folder's project has the name."""
@@ -368,7 +365,7 @@ class Projects:
             return
         if running.units:
             self._editing.look_at(running)
-        await self._save_now()
+        await self._keeping.now()
 
     def _drop_if_empty(self, running: Running) -> None:
         if not running.units and self._running.get(running.project.name) is running:
@@ -417,9 +414,8 @@ class Projects:
             self._begun.set_result(None)
 
     async def _bring_back(self) -> None:
-        state, problem = self._file.load()
-        if problem:
-            self._note(problem)
+        state, usable = self._keeping.load()
+        if not usable:
             state = State(await asyncio.to_thread(rebuilt, self._house))
         processes = [spec.Process(each.id, each.pid, each.created, each.token, each.boot) for each in state.processes]
         alive = await self.services.supervisor.end_orphans(processes)
@@ -431,6 +427,10 @@ class Projects:
                     await self._up(None, Up(kept.folder, kept.services or [], kept.environ, kept.umask, True))
                 except LocaldError as error:
                     self._note(f"{kept.name} was up, and cannot be brought up again: {error.message}")
+
+    def _state(self) -> State:
+        processes = [Process(p.id, p.pid, p.created, p.token, p.boot) for p in self.services.processes()]
+        return State(self._kept(), processes)
 
     def _kept(self, resume: bool = False) -> list[Kept]:
         return [
@@ -446,26 +446,6 @@ class Projects:
             for running in self._running.values()
             if running.units
         ]
-
-    def _save_soon(self) -> None:
-        if self._saving is None and not self._closed:
-            self._saving = asyncio.get_running_loop().create_task(self._save_later())
-
-    async def _save_later(self) -> None:
-        await asyncio.sleep(SAVE_S)
-        self._saving = None
-        await self._save_now()
-
-    async def _save_now(self) -> None:
-        processes = [Process(p.id, p.pid, p.created, p.token, p.boot) for p in self.services.processes()]
-        await self._save(State(self._kept(), processes))
-
-    async def _save(self, state: State) -> None:
-        async with self._one_save:
-            try:
-                await asyncio.to_thread(self._file.save, state)
-            except OSError as error:
-                self._note(f"which projects are up cannot be kept: {error.strerror}: {self._paths.projects} (df -h ~)")
 
 
 def _held(running: Running, session: Session) -> list[Unit]:
