@@ -140,7 +140,9 @@ cdef class Pool:
             upstream = self._share(line)
             if upstream is not None:
                 return upstream
-            if line.dialling is None:
+            # One that has ended may still be here, until the loop calls _dialled: to wait for that would be for ever, as
+            # nothing else gets a turn.
+            if line.dialling is None or line.dialling.done():
                 line.dialling = asyncio.get_running_loop().create_task(self._dial(route, line))
                 self._dials.add(line.dialling)
                 line.dialling.add_done_callback(partial(self._dialled, line))
@@ -148,7 +150,8 @@ cdef class Pool:
 
     def _dialled(self, Line line, task):
         """Who waits is told after this."""
-        line.dialling = None
+        if line.dialling is task:
+            line.dialling = None
         self._dials.discard(task)
         if not task.cancelled():
             task.exception()  # it may be that nobody waits any more

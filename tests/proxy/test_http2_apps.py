@@ -300,6 +300,47 @@ def test_an_app_that_takes_few_at_a_time_gets_more_connections(rig: Rig, h2c: St
         sock.close()
 
 
+def test_who_finds_a_connection_full_at_the_moment_it_is_made_dials_another(rig: Rig, app: Start) -> None:
+    """In one turn of the loop: it is made, somebody takes its one place, and somebody else comes.
+
+    Who dials waits for the task that dials; one that has just ended is nothing to wait for, and would be so for ever.
+    """
+    speak, spoken, held, release, go = (threading.Event() for _ in range(5))
+    came: queue.Queue[int] = queue.Queue()
+
+    def handle(sock: socket.socket) -> None:
+        assert speak.wait(10)
+        peer = Peer(sock, {SettingCodes.MAX_CONCURRENT_STREAMS: 1})
+        spoken.set()
+        came.put(peer.request()[0])
+        assert go.wait(10)
+        peer.answer(1)
+        finish(peer)
+
+    def hold() -> None:
+        held.set()
+        release.wait(10)
+
+    server = app(handle, name="unused")
+    route(rig, Target("127.0.0.1", server.port))
+    first, second, third = (rig.connect() for _ in range(3))
+    first.sendall(GET + END)
+    rig.wait(lambda: rig.proxy.pool.open)
+    rig.loop.call_soon_threadsafe(hold)
+    assert held.wait(10)
+    speak.set()
+    assert spoken.wait(10)
+    for sock in (second, third):
+        sock.sendall(GET + END)
+    release.set()
+    assert [came.get(timeout=10) for _ in range(3)] == [1, 1, 1]
+    assert server.connections == 3
+    go.set()
+    for sock in (first, second, third):
+        assert read_all(sock).startswith(b"HTTP/1.1 200")
+        sock.close()
+
+
 def test_an_idle_connection_is_closed_in_time_and_with_a_word(rig: Rig, h2c: Start) -> None:
     last: queue.Queue[Any] = queue.Queue()
 
