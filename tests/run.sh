@@ -7,8 +7,9 @@ set -eu
 cd "$(dirname "$0")/.."
 make --silent build/venv/test
 sh tests/node.sh
-export PYTHONDONTWRITEBYTECODE=1
 python="$PWD/build/venv/bin/python"
+"$python" -m compileall -q locald  # once, and not by each of the thousand commands that the tests type
+export PYTHONDONTWRITEBYTECODE=1
 if command -v unshare >/dev/null && { [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null; }; then
     # A file's tests stay together, as they share what is dear to make; files are taken in the order in which they are.
     set -- --dist loadfile --no-loadscope-reorder --tx "2*popen//python=sh tests/inside.sh build/venv/bin/python -P" "$@"

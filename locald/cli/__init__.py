@@ -92,7 +92,7 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click's own; but a word that is no verb gets the verbs that are near."""
-        if args and args[0] not in self.VERBS and not args[0].startswith("-"):
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
             near = import_module("difflib").get_close_matches(args[0], self.VERBS)
             hint = f"  Did you mean {' or '.join(near)}?" if near else "  The commands there are: locald --help"
             ctx.fail(f"no command {args[0]!r}.{hint}")

@@ -224,7 +224,7 @@ class Daemon:
             await asyncio.gather(https.look(), https.handshakes.prepare())
         for listener in self._listeners.https:
             await self._proxy.serve(listener, https.handshakes)
-        return asyncio.get_running_loop().create_task(https.watch(lambda: self._proxy.log.count))
+        return asyncio.get_running_loop().create_task(https.watch(lambda: self._proxy.log.count, self._proxy.log.more))
 
     def _own(self, name: str, project: config.Project, protocols: Sequence[str]) -> Own:
         hosts = [f"{name}.{suffix}" for suffix in self._settings.suffixes]

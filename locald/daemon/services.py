@@ -229,6 +229,7 @@ class Services:
             lambda after: self._journal.open(unit.id).tail(after=after),
             lambda: _soon(self._wake, unit.id),
             lambda: _soon(self._restart, unit.id),
+            lambda: _soon(self._unanswered, unit.id),
         )
 
     def _wake(self, id: str) -> None:
@@ -238,6 +239,11 @@ class Services:
     def _restart(self, id: str) -> None:
         if id in self._units:
             self.do(self.supervisor.restart(id))
+
+    def _unanswered(self, id: str) -> None:
+        """It may listen on another port by now."""
+        if id in self._units:
+            self.supervisor.unanswered(id)
 
     def do(self, work: Awaitable[None]) -> None:
         """In the background, until close()."""

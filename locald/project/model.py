@@ -136,7 +136,11 @@ class Service(Struct, frozen=True, forbid_unknown_fields=True):
     plain: Annotated[bool, _says(TRUTH, "Serve http:// too, and send nobody to https://.", True)] = False
     depends_on: Annotated[
         tuple[str, ...],
-        _says("a list of services", "It is started when these are ready.", ["db"]),
+        _says(
+            "a list of services",
+            "It is started when these are ready, or have done their work and ended with 0.",
+            ["db"],
+        ),
     ] = ()
     ready: Annotated[
         Ready | None,

@@ -181,6 +181,7 @@ class Door:
         client = entrance.welcome(self._proxy)
         self._inside[client] = self._proxy.now()
         Stream(self._proxy.poller, sock, client)
+        self._proxy.stir()
 
     async def _prepare(self, listener: socket.socket, tls: Handshakes) -> None:
         """The first client of TLS waits outside until it can be served."""

@@ -267,6 +267,8 @@ cdef class Exchange(Borrower):
             upstream = await self.origin.pool.dial(self.route, self.line)
         except DialError as error:
             self._dialling = None
+            if self.route.gate is not None:
+                self.route.gate.unanswered()
             self._fail(error.failures, error.timed_out)
         else:
             self._dialling = None

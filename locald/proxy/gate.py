@@ -52,18 +52,35 @@ class Told:
     again_s: float | None = None
 
 
+def _nothing() -> None:
+    pass
+
+
 class Gate:
     """That of one service; it is shut, and "starting", until it is told otherwise.
 
     ``tail(after)``: the number of the last line of the service's log, and the lines behind the one with the number
     ``after`` (0: the last ones that there are), the oldest first.  Lines are text or bytes, may hold anything, and end
     without a newline.  ``wake()``: a request has come for a sleeping one; it may be called from within set().
-    ``restart()``: somebody has pressed the button.  Neither may block; what they lead to is told by set() later.
+    ``restart()``: somebody has pressed the button.  ``unanswered()``: it takes no connection, though the gate is open.
+    None of them may block; what they lead to is told by set() later.
 
     ``token``: shows that who presses the button has seen the page.
     """
 
-    __slots__ = ("_restart", "_tail", "_waiting", "_wake", "_woken", "holds", "name", "open", "token", "told")
+    __slots__ = (
+        "_restart",
+        "_tail",
+        "_waiting",
+        "_wake",
+        "_woken",
+        "holds",
+        "name",
+        "open",
+        "token",
+        "told",
+        "unanswered",
+    )
 
     def __init__(
         self,
@@ -71,6 +88,7 @@ class Gate:
         tail: Callable[[int], tuple[int, Sequence[str | bytes]]],
         wake: Callable[[], None],
         restart: Callable[[], None],
+        unanswered: Callable[[], None] = _nothing,
     ) -> None:
         self.name = name
         self.token = secrets.token_urlsafe(18)
@@ -78,6 +96,7 @@ class Gate:
         self.holds = False  # requests wait
         self.told = Told("starting")
         self._tail, self._wake, self._restart = tail, wake, restart
+        self.unanswered = unanswered
         self._woken = False
         self._waiting: dict[Waiter, float] = {}  # in the order in which they came, and until when
 
@@ -128,8 +147,10 @@ class Gate:
         self._restart()
 
     def abandon(self) -> None:
-        """Nothing is told here any more, for another process looks after the service: nobody waits in vain."""
+        """Another process looks after the service: nobody waits here in vain, and nothing is asked any more of what looked
+        after it before."""
         self.holds = False
+        self._wake = self._restart = self.unanswered = _nothing
         self._turn_away([*self._waiting])
 
     # Who waits.

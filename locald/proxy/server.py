@@ -55,7 +55,7 @@ class Proxy:
         self.now = self.pool.now
         self.door = Door(self, self._logger)
         self._empty = asyncio.Event()
-        self._timer = self.loop.call_later(self.limits.sweep_s, self._sweep)
+        self._timer: asyncio.TimerHandle | None = None
 
     @property
     def connections(self) -> int:
@@ -114,7 +114,7 @@ class Proxy:
             for client in list(self.clients):
                 client.transport.abort()
             await self._wait_until_empty(grace)
-        self._timer.cancel()
+        self._still()
         await self.pool.close()
         await asyncio.sleep(0)  # aborted transports close their descriptors in the next turn
         self.poller.close()
@@ -129,6 +129,7 @@ class Proxy:
         self.door.move()
         for client in list(self.clients):
             client.move()
+        self._timer = None  # it was of the loop before
         self._sweep()
 
     async def retire(self) -> None:
@@ -160,16 +161,28 @@ class Proxy:
                 return False
         return True
 
+    def stir(self) -> None:
+        """Somebody has come: the timer runs for as long as there is anything to look at, and wakes nobody without."""
+        if self._timer is None:
+            self.log.look_at_the_wall()
+            self._timer = self.loop.call_later(self.limits.sweep_s, self._sweep)
+
+    def _still(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
     def _sweep(self) -> None:
         """One timer for all: a timer for each request would cost more than the request."""
+        self._still()
         now = self.now()
         self._expire([client for client in self.clients if 0 < client.deadline <= now], now)
         self._look_at_gates(now)
         self._cut_the_vanished()
-        self.log.look_at_the_wall()
         self.pool.sweep()
         self.door.tick()
-        self._timer = self.loop.call_later(self.limits.sweep_s, self._sweep)
+        if self.clients or self.pool.open or self.gates or not self.door.is_open:
+            self.stir()
 
     def _look_at_gates(self, now: float) -> None:
         """Answer those who have waited there long enough."""

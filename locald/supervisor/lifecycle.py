@@ -70,6 +70,11 @@ class Life(msgspec.Struct):
     failures: int = 0  # ends one after the other, each within STABLE_S
     begun: float = 0.0  # the last spawn
 
+    @property
+    def fulfilled(self) -> bool:
+        """Whether who needs it may start: it is ready, or has done what it was for, as a migration does."""
+        return self.state == "ready" or (self.state == "stopped" and self.code == 0 and self.why != "")
+
     # What is asked for.
 
     def start(self, now: float) -> list[Command]:

@@ -319,7 +319,7 @@ class Supervisor:
 
     def _missing(self, run: _Run) -> tuple[str, ...]:
         needs = run.life.spec.needs
-        return tuple(need for need in needs if need not in self._runs or self._runs[need].life.state != "ready")
+        return tuple(need for need in needs if need not in self._runs or not self._runs[need].life.fulfilled)
 
     def _set_timer(self, run: _Run, after: float | None) -> None:
         if run.timer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 from locald.errors import LocaldError
@@ -71,14 +71,15 @@ class Https:
             self._seen = seen
             self._changed()
 
-    async def watch(self, count: Callable[[], int]) -> None:
-        """Look from time to time, if there were requests since, of which there were ``count()``; until cancelled."""
-        looked = -1
+    async def watch(self, count: Callable[[], int], more: Callable[[], Awaitable[None]]) -> None:
+        """Look now, and from time to time after requests, of which there were ``count()``; ``more()`` waits for the
+        next one.  Until cancelled."""
         while True:
-            if count() != looked:
-                looked = count()
-                await self.look()
+            looked = count()
+            await self.look()
             await asyncio.sleep(LOOK_S)
+            if count() == looked:
+                await more()
 
 
 def _line(problem: LocaldError) -> str:

@@ -317,3 +317,57 @@ def test_root_is_refused_and_so_is_a_home_that_is_nobodys(alice: Any, tmp_path: 
     done = shop.type("up", env={**alice.environ, "HOME": "/etc/nobodys"})
     assert (done.returncode, "cannot be made" in done.stderr, "HOME" in done.stderr) == (1, True, True)
     assert shop.starts() == []
+
+
+def test_a_server_that_moves_to_another_port_is_found_again(alice: Any, wait_for: Callable[..., None]) -> None:
+    shop = Shop(alice, '[services.web]\ncommand = "exec python move.py"\n')
+    shop.write(
+        "move.py",
+        """
+import http.server, os
+class Page(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.server.moves = self.path == "/move"
+    def log_message(self, *words): pass
+port = int(os.environ["PORT"])
+while True:
+    server = http.server.HTTPServer(("127.0.0.1", port), Page)
+    server.moves = False
+    while not server.moves:
+        server.handle_request()
+    server.server_close()
+    port = 0
+""",
+    )
+    shop.good("up", "-d")
+    first = shop.services()["web"]["port"]
+    assert get("shop.localhost", "/move")[0] == 200
+    wait_for(lambda: get("shop.localhost")[0] == 200)
+    assert shop.services()["web"]["port"] != first
+    shop.good("down")
+
+
+def test_who_needs_what_has_done_its_work_starts(alice: Any) -> None:
+    shop = Shop(
+        alice,
+        """
+[services.migrate]
+command = "touch migrated"
+port = "none"
+[services.slow]
+command = "sleep 0.3"
+port = "none"
+[services.web]
+command = "SERVE web"
+depends_on = ["migrate", "slow"]
+""",
+    )
+    shop.good("up", "-d", "migrate", "slow")
+    while shop.services()["slow"]["state"] != "stopped":
+        pass  # a look at the daemon each time
+    shop.good("up", "-d")
+    assert (shop.folder / "migrated").exists()
+    assert ask("shop.localhost")["name"] == "web"
+    shop.good("down")

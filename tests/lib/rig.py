@@ -122,7 +122,6 @@ class Rig:
                 if upstream.idle_until:
                     upstream.idle_until = max(upstream.idle_until - seconds, 0.001)
             if sweep:
-                self.proxy._timer.cancel()
                 self.proxy._sweep()
 
         self.call(jump)

@@ -849,6 +849,21 @@ def test_who_takes_another_along_is_the_last_to_be_told() -> None:
         assert (first.said, second.said, gate.waiting) == ([word], [], 0)
 
 
+def test_a_gate_that_is_abandoned_keeps_nobody_and_asks_for_nothing() -> None:
+    asked: list[str] = []
+    wake, restart, unanswered = (lambda word=word: asked.append(word) for word in ("wake", "restart", "unanswered"))
+    gate = Gate("web", lambda _: (0, []), wake, restart, unanswered)
+    gate.set("sleeping")
+    waiter = Waiter(gate)
+    gate.join(waiter, 1.0)
+    gate.abandon()
+    gate.restart()
+    gate.unanswered()
+    gate.set("sleeping")
+    gate.join(waiter, 1.0)
+    assert (waiter.said, asked) == (["turned away"], ["wake"])
+
+
 def test_a_word_that_is_no_state_is_refused() -> None:
     gate = Gate("x", lambda after: (after, []), lambda: None, lambda: None)
     with pytest.raises(ValueError, match="'redy' is no state"):

@@ -196,7 +196,7 @@ def test_with_a_full_disk_the_command_runs_all_the_same(alice: User) -> None:
 @pytest.mark.usefixtures("authority")
 def test_what_the_system_trusts_later_reaches_a_child_that_runs(alice: User, wait_for: Callable[..., None]) -> None:
     """The daemon makes the bundle anew; this one looks more often than others."""
-    code = "from locald import daemon; from locald.tls import freshness; freshness.LOOK_S = 0.05; daemon.serve(80, None, False)"
+    code = "from locald.daemon import process; from locald.tls import freshness; freshness.LOOK_S = 0.05; process.serve(80, None, False)"
     alice.start(sys.executable, "-P", "-c", code, stdout=subprocess.DEVNULL)
     wait_for(lambda: alice.type("locald", "status").returncode == 0)
     bundle = Path(environment(alice)["REQUESTS_CA_BUNDLE"])

@@ -242,12 +242,14 @@ def test_the_watch_looks_only_when_there_were_requests(
         await look_once()
 
     monkeypatch.setattr(made, "look", look_and_count)
-    requests = 0
 
     async def watch() -> None:
-        nonlocal requests
-        task = asyncio.create_task(made.watch(lambda: requests))
+        requests, more = 0, asyncio.Event()
+        task = asyncio.create_task(made.watch(lambda: requests, more.wait))
         for requests in (0, 0, 5):
+            if requests:
+                more.set()
+                more.clear()
             while looks < (1 if requests == 0 else 2):
                 await asyncio.sleep(0)
             for _ in range(20):
