@@ -147,7 +147,7 @@ class Gate:
         self._restart()
 
     def abandon(self) -> None:
-        """Another process looks after the service: nobody waits here in vain, and nothing is asked of what did before."""
+        """Another process looks after the service: nobody waits here in vain, and nothing is asked of what once did."""
         self.holds = False
         self._wake = self._restart = self.unanswered = _nothing
         self._turn_away([*self._waiting])

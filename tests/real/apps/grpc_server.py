@@ -58,12 +58,17 @@ def chat(requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[b
 
 
 def hang(request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
-    """Begin, and go on until somebody cancels it."""
+    """Begin, and go on until somebody cancels it.  That may be before the word has gone out: then gRPC does not come
+    back here."""
     gone = threading.Event()
-    context.add_callback(gone.set)
+
+    def end() -> None:
+        cancelled.append(request.decode())
+        gone.set()
+
+    context.add_callback(end)
     yield b"begun"
     gone.wait()
-    cancelled.append(request.decode())
 
 
 def were_cancelled(request: bytes, context: grpc.ServicerContext) -> bytes:
