@@ -140,7 +140,7 @@ cdef class Pool:
             upstream = self._share(line)
             if upstream is not None:
                 return upstream
-            # One that has ended may still be here, until the loop calls _dialled: to wait for that would be for ever, as
+            # One that has ended may still be here, until the loop calls _dialled.  To wait for that would be for ever:
             # nothing else gets a turn.
             if line.dialling is None or line.dialling.done():
                 line.dialling = asyncio.get_running_loop().create_task(self._dial(route, line))
