@@ -114,7 +114,9 @@ class Remains:
         if token not in self._dead:
             match = TOKEN.fullmatch(token)
             daemon = system.kin(int(match["pid"])) if match else None
-            lives = daemon is not None and match is not None and daemon.born == float(match["created"])
+            # In a container whose process 1 buries nobody, a daemon that was killed is a zombie for ever.
+            there = daemon is not None and not daemon.zombie
+            lives = there and daemon is not None and match is not None and daemon.born == float(match["created"])
             self._dead[token] = match is not None and match["house"] == self._house and not lives
         return self._dead[token]
 

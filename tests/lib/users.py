@@ -5,6 +5,7 @@ A conftest imports the fixtures from here.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -121,15 +122,23 @@ class User:
         return self._daemons()[0]
 
     def _daemons(self) -> list[psutil.Process]:
-        return [each for each in self.processes() if "locald.daemon" in each.cmdline()]
+        return [each for each in self.processes() if _is_daemon(each)]
 
     def put_away(self) -> None:
         for process in self.started:
             with process:
                 process.kill()
-        for process in self.processes():
-            process.kill()
+        for left in self.processes():
+            with contextlib.suppress(psutil.NoSuchProcess):  # it ends by itself just now
+                left.kill()
         wait_for(lambda: not self.processes())
+
+
+def _is_daemon(process: psutil.Process) -> bool:
+    try:
+        return "locald.daemon" in process.cmdline()
+    except psutil.NoSuchProcess:
+        return False
 
 
 @pytest.fixture(name="wait_for")
@@ -190,9 +199,11 @@ def make_user() -> Iterator[Callable[[int], User]]:
     homes = Path(f"/etc/locald-test-homes-{os.getpid()}")
     homes.mkdir(mode=0o755)
     yield make
-    for user in users:
-        user.put_away()
-    shutil.rmtree(homes)
+    try:
+        for user in users:
+            user.put_away()
+    finally:
+        shutil.rmtree(homes)
 
 
 @pytest.fixture

@@ -91,14 +91,19 @@ def state(answer: dict[str, Any], service: str) -> str:
 
 
 @pytest.mark.parametrize("list_lost", [False, True], ids=["list", "no-list"])
+@pytest.mark.parametrize("buried", [True, False], ids=["buried", "zombie"])
 def test_the_next_one_ends_what_a_killed_one_left(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, list_lost: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, list_lost: bool, buried: bool
 ) -> None:
     monkeypatch.setattr(remains, "GRACE_S", 0.2)  # one of them ignores SIGTERM
     with daemon(tmp_path) as other:
         before = ours(other.token)
         assert len(before) >= 4
-        other.kill()
+        other.process.kill()
+        if buried:
+            other.process.wait()
+        else:
+            os.waitid(os.P_PID, other.process.pid, os.WEXITED | os.WNOWAIT)
 
         async def test(rig: Rig) -> None:
             ended = await rig.supervisor.end_orphans([] if list_lost else other.records)

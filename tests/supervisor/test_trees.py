@@ -193,11 +193,12 @@ def test_only_the_leader_is_killed(tmp_path: Path) -> None:
 @pytest.mark.linux("is the subreaper of what loses its parent")
 def test_orphans_are_buried_while_the_service_runs(tmp_path: Path) -> None:
     async def test(rig: Rig) -> None:
+        others = {each.pid for each in psutil.Process().children()}  # of tests before
         rig.sh("web", "for i in 1 2 3 4 5; do (setsid true &) ; done; echo done; exec sleep 1000")
         rig.supervisor.start("web")
         await rig.says("web", "done")
-        await rig.wait_for(lambda: len(psutil.Process().children()) == 1)
-        assert zombies() == []
+        await rig.wait_for(lambda: len({each.pid for each in psutil.Process().children()} - others) == 1)
+        assert zombies() <= others
 
     run(tmp_path, test)
 
@@ -328,7 +329,7 @@ def test_what_a_child_begins_with(tmp_path: Path) -> None:
     code = """
 import os, signal
 status = dict(line.split(":", 1) for line in open("/proc/self/status").read().splitlines() if ":" in line)
-print("ignored", int(status["SigIgn"], 16) & ~(1 << 12 | 1 << 24), "blocked", int(status["SigBlk"], 16))
+print("ignored", int(status["SigIgn"], 16) & ~(1 << 12 | 1 << 24 | 3 << 31), "blocked", int(status["SigBlk"], 16))
 print("fds", *sorted(int(fd) for fd in os.listdir("/proc/self/fd"))[:-1], os.readlink("/proc/self/fd/0"))
 print("session", os.getsid(0) == os.getpid() == os.getpgid(0))
 mask = os.umask(0)
@@ -344,7 +345,7 @@ print("umask", oct(mask), os.getcwd(), sorted(os.environ), flush=True)
         await rig.until("web", "stopped")
         os.close(inherited)
         lines = rig.sinks["web"].lines
-        # Python itself ignores SIGPIPE and SIGXFSZ.
+        # Python itself ignores SIGPIPE and SIGXFSZ; and 32 and 33 are the C library's own, which sigaction(2) refuses.
         await rig.says("web", f"umask 0o27 {tmp_path} ['LANG', 'LOCALD_SERVICE', 'PATH']")
         assert lines[:3] == ["ignored 0 blocked 0", "fds 0 1 2 /dev/null", "session True"]
 
