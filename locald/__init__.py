@@ -11,6 +11,7 @@ The rooms, and who may enter them (tests/test_layout.py keeps it so):
     toml        what is wrong with a TOML text, in words
     names       which name an app gets
     files       the user's own files: closed to others, written whole or not at all
+    wakeup      signals as bytes on a socket
     fdpass      SCM_RIGHTS, a thin skin over csrc/fdpass.c
     shim        bind(): finds, verifies and calls the setuid helper (csrc/shim)
     refusal     why a port could not be had, in the words of an exception

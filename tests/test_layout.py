@@ -15,7 +15,16 @@ PURE = re.compile(r'"""[^"]*\[pure\]', re.DOTALL)
 IMPURE_LIBRARIES = {"asyncio", "socket", "ssl", "subprocess", "os", "time", "select", "threading", "uvloop"}
 PURE_LIBRARIES = {"msgspec", "cryptography"}
 OUTSIDE = {"click", "cryptography", "msgspec", "psutil", "uvloop", "watchfiles", "cython", "libc", "cpython"}
-EVERYBODY = {"locald", "locald.errors", "locald.config", "locald.files", "locald.names", "locald.paths", "locald.toml"}
+EVERYBODY = {
+    "locald",
+    "locald.errors",
+    "locald.config",
+    "locald.files",
+    "locald.names",
+    "locald.paths",
+    "locald.toml",
+    "locald.wakeup",
+}
 CONNECTORS = {"locald.daemon", "locald.doctor", "locald.__main__"}  # these may know every room
 
 

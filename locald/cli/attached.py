@@ -11,10 +11,8 @@ import select
 import signal
 import socket
 import time
-from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from locald.cli.board import Board
 from locald.cli.merged import Merged
@@ -26,6 +24,7 @@ from locald.control.launch import ensure
 from locald.control.messages import Failure, Leave, Left, Moved, Notice, Reply, Rising, Up
 from locald.errors import DaemonError, Exit, LocaldError
 from locald.paths import Paths
+from locald.wakeup import signals
 
 __all__ = ["Attached"]
 
@@ -48,7 +47,7 @@ class Attached:
 
     def run(self) -> int:
         """Its exit code."""
-        with _signals() as wakeup:
+        with signals(SIGNALS) as wakeup:
             try:
                 client = ensure(self._paths)
                 while True:
@@ -163,24 +162,3 @@ class Attached:
             except NotRunning:
                 time.sleep(AGAIN_S)  # a socket that is not there yet cannot be waited for
         raise DaemonError("the daemon did not come back", "locald daemon start")
-
-
-@contextlib.contextmanager
-def _signals() -> Iterator[socket.socket]:
-    """Signals become bytes on the socket.  One that we were told to ignore (nohup) stays ignored."""
-    reader, writer = socket.socketpair()
-    reader.setblocking(False)
-    writer.setblocking(False)
-    before: dict[signal.Signals, Any] = {}
-    old_fd = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
-    try:
-        for number in SIGNALS:
-            if signal.getsignal(number) != signal.SIG_IGN:
-                before[number] = signal.signal(number, lambda *_: None)
-        yield reader
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        signal.set_wakeup_fd(old_fd)
-        reader.close()
-        writer.close()

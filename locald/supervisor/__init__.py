@@ -9,6 +9,7 @@ family        which processes are a service's
 family_linux  the system's table of processes: proc(5), pidfds, the subreaper
 family_darwin the same of macOS: psutil, kqueue
 cgroup        a control group for each service, where there may be one
+burial        no zombie is left of them
 ending        the end of processes: asked, then made
 remains       what a killed daemon has left behind
 probes        whether a service is ready

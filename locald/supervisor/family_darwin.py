@@ -9,10 +9,11 @@ import contextlib
 import os
 import select
 import sys
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 
 import psutil
 
+from locald.supervisor.burial import bury
 from locald.supervisor.family import Kin, Table
 
 assert sys.platform == "darwin"  # noqa: S101  (type checkers read this too)
@@ -67,17 +68,6 @@ def send(process: Kin, number: int) -> bool:
     except OSError:
         return False
     return True
-
-
-def bury(children: Iterable[int]) -> list[tuple[int, int]]:
-    buried = []
-    for pid in children:
-        with contextlib.suppress(ChildProcessError):
-            dead, status = os.waitpid(pid, os.WNOHANG)
-            if dead:
-                code = os.waitstatus_to_exitcode(status)
-                buried.append((pid, code if code >= 0 else 128 - code))
-    return buried
 
 
 class Ends:

@@ -17,6 +17,7 @@ import socket
 import struct
 from collections.abc import Collection, Iterable
 
+from locald.supervisor import burial
 from locald.supervisor.family import Kin, Table
 
 __all__ = ["Ends", "adopt_orphans", "adopter", "boot", "bury", "kin", "listeners", "marker", "send", "table"]
@@ -105,19 +106,8 @@ def bury(children: Iterable[int]) -> list[tuple[int, int]]:
             if pid not in known and _session(pid) == own:
                 # The system goes on showing this one, so the others have to be looked for.
                 known.update(each.pid for each in table().by_pid.values() if each.zombie and each.session != own)
-                return buried + _wait_for(known)
-            buried += _wait_for([pid])
-    return buried
-
-
-def _wait_for(pids: Iterable[int]) -> list[tuple[int, int]]:
-    buried = []
-    for pid in pids:
-        with contextlib.suppress(ChildProcessError):
-            dead, status = os.waitpid(pid, os.WNOHANG)
-            if dead:
-                code = os.waitstatus_to_exitcode(status)
-                buried.append((pid, code if code >= 0 else 128 - code))
+                return buried + burial.bury(known)
+            buried += burial.bury([pid])
     return buried
 
 

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from locald.errors import Exit, LocaldError
+from locald.wakeup import signals
 
 __all__ = ["Watch", "run"]
 
@@ -53,7 +54,7 @@ def run(command: Sequence[str], environ: Mapping[str, str], started: Callable[[i
     ``started`` is called with its pid, which is its process group too.  Raises LocaldError with exit code
     127 when there is no such command, and 126 when it cannot be run.
     """
-    with _signals() as wakeup, _Terminal() as terminal:
+    with signals(PASSED_ON, always=(signal.SIGCHLD,)) as wakeup, _Terminal() as terminal:
         child = _spawn(command, environ)
         terminal.give_to(child.pid)
         started(child.pid)
@@ -108,27 +109,6 @@ def _sleep(pid: int, wakeup: socket.socket, watch: Watch) -> None:
 def _send(group: int, number: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(group, number)
-
-
-@contextlib.contextmanager
-def _signals() -> Iterator[socket.socket]:
-    """Signals become bytes on the socket.  One that we were told to ignore (nohup) stays ignored."""
-    reader, writer = socket.socketpair()
-    reader.setblocking(False)
-    writer.setblocking(False)
-    before: dict[signal.Signals, Any] = {}
-    old_fd = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
-    try:
-        for number in (*PASSED_ON, signal.SIGCHLD):
-            if signal.getsignal(number) != signal.SIG_IGN or number == signal.SIGCHLD:
-                before[number] = signal.signal(number, lambda *_: None)
-        yield reader
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        signal.set_wakeup_fd(old_fd)
-        reader.close()
-        writer.close()
 
 
 class _Terminal:

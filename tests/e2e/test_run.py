@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 import pytest
 from programs import need
+from shop import read_until
 
 SERVE = ("python", "-u", "-m", "http.server", "--bind", "127.0.0.1", "$PORT")
 
@@ -30,16 +31,6 @@ def get(name: str, port: int = 80) -> int:
         return error.code
     except OSError:
         return 0
-
-
-def read_until(process: subprocess.Popen[str], word: str) -> str:
-    assert process.stdout is not None
-    text = ""
-    for line in process.stdout:
-        text += line
-        if word in line:
-            return text
-    raise AssertionError(f"it ended without {word!r}: {text}")
 
 
 def serve(user: Any, name: str = "web") -> subprocess.Popen[str]:

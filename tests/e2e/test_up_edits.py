@@ -5,25 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from shop import Shop, ask, get, read_until
-
-PROJECT = """
-[project]
-name = "shop"
-[services.web]
-command = "SERVE web"
-[services.api]
-command = "SERVE api"
-"""
+from shop import PAIR, Shop, ask, get, read_until
 
 
 def test_an_edit_of_locald_toml_restarts_what_it_changes(alice: Any, wait_for: Callable[..., None]) -> None:
-    shop = Shop(alice, PROJECT)
+    shop = Shop(alice, PAIR)
     up = shop.start("up")
     read_until(up, "all 2 are up")
     first = shop.services()
 
-    shop.configure(PROJECT + 'env = { MORE = "1" }\n')
+    shop.configure(PAIR + 'env = { MORE = "1" }\n')
     read_until(up, "has changed: restarting api")
     wait_for(lambda: shop.starts().count("api") == 2)
     shop.good("wait", "--timeout", "20")
@@ -31,7 +22,7 @@ def test_an_edit_of_locald_toml_restarts_what_it_changes(alice: Any, wait_for: C
     assert shop.services()["web"]["pid"] == first["web"]["pid"]
 
     api = shop.services()["api"]["pid"]
-    shop.configure(PROJECT.replace("command", "comand", 1))
+    shop.configure(PAIR.replace("command", "comand", 1))
     said = read_until(up, "not taken over")
     assert "comand" in said.splitlines()[-1]
     assert "did you mean command?" in said.splitlines()[-1] or "command" in said.splitlines()[-1]
@@ -57,7 +48,7 @@ def test_an_edit_of_locald_toml_restarts_what_it_changes(alice: Any, wait_for: C
 
 
 def test_an_env_file_and_what_watch_names(alice: Any, wait_for: Callable[..., None]) -> None:
-    shop = Shop(alice, PROJECT + 'watch = ["src/**/*.py"]\n')
+    shop = Shop(alice, PAIR + 'watch = ["src/**/*.py"]\n')
     source = shop.folder / "src/deep"
     source.mkdir(parents=True)
     for each in (source, source.parent):

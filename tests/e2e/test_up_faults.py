@@ -10,16 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from shop import Shop, ask, get, read_until
-
-PROJECT = """
-[project]
-name = "shop"
-[services.web]
-command = "SERVE web"
-[services.api]
-command = "SERVE api"
-"""
+from shop import PAIR, Shop, ask, get, read_until
 
 
 def kill_daemon(shop: Shop) -> dict[str, Any]:
@@ -49,7 +40,7 @@ def _runs(pid: int) -> bool:
 
 
 def test_after_a_killed_daemon_the_next_one_ends_what_it_left_and_brings_it_up_again(alice: Any) -> None:
-    shop = Shop(alice, PROJECT)
+    shop = Shop(alice, PAIR)
     shop.good("up", "-d", "web", env={**alice.environ, "COLOUR": "grün"})
     file = state_of(shop)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -67,7 +58,7 @@ def test_after_a_killed_daemon_the_next_one_ends_what_it_left_and_brings_it_up_a
 
 
 def test_a_killed_daemon_is_started_again_by_who_is_in_the_foreground(alice: Any) -> None:
-    shop = Shop(alice, PROJECT)
+    shop = Shop(alice, PAIR)
     up = shop.start("up")
     read_until(up, "all 2 are up")
     before = kill_daemon(shop)
@@ -82,7 +73,7 @@ def test_a_killed_daemon_is_started_again_by_who_is_in_the_foreground(alice: Any
 
 
 def test_a_killed_up_takes_its_services_with_it(alice: Any, wait_for: Callable[..., None]) -> None:
-    shop = Shop(alice, PROJECT)
+    shop = Shop(alice, PAIR)
     up = shop.start("up")
     read_until(up, "all 2 are up")
     up.kill()
@@ -95,7 +86,7 @@ def test_a_killed_up_takes_its_services_with_it(alice: Any, wait_for: Callable[.
 def test_a_broken_state_file_is_set_aside_and_what_ran_is_brought_up_again(
     alice: Any, wait_for: Callable[..., None]
 ) -> None:
-    shop = Shop(alice, PROJECT)
+    shop = Shop(alice, PAIR)
     file = state_of(shop)
     text = '{"version":1,"projects":[{"name'
     shop.good("up", "-d", env={**alice.environ, "COLOUR": "grün"})
@@ -115,7 +106,7 @@ def test_a_broken_state_file_is_set_aside_and_what_ran_is_brought_up_again(
 
 
 def test_the_end_of_the_daemon_is_the_end_of_all_services(alice: Any, wait_for: Callable[..., None]) -> None:
-    shop = Shop(alice, PROJECT)
+    shop = Shop(alice, PAIR)
     shop.good("up", "-d", "web")
     up = shop.start("up", "api")
     read_until(up, "Ctrl-C ends it")

@@ -7,16 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import psutil
-from shop import Shop, ask, read_until
+from shop import PAIR, Shop, ask, read_until
 
-PROJECT = """
-[project]
-name = "shop"
-[services.web]
-command = "SERVE web"
-[services.api]
-command = "SERVE api"
-[services.lazy]
+PROJECT = f"""{PAIR}[services.lazy]
 command = "SERVE lazy"
 lazy = true
 idle_timeout = 0.2

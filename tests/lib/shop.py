@@ -33,6 +33,16 @@ print(sys.argv[1], "listens", flush=True)
 server.serve_forever()
 """
 
+# Two of them, of which neither needs the other.
+PAIR = """
+[project]
+name = "shop"
+[services.web]
+command = "SERVE web"
+[services.api]
+command = "SERVE api"
+"""
+
 
 class Shop:
     """``text``: that of locald.toml; SERVE in it is the command of a server, whose argument is its name."""
