@@ -84,10 +84,20 @@ def _part(part: str, last: bool) -> str:
     while at < len(part):
         end = part.find("]", at + 2)
         if part[at] == "[" and end > 0:
-            inner = part[at + 1 : end].replace("\\", r"\\").replace("[", r"\[")
-            words.append(f"[{'^' + inner[1:] if inner[0] == '!' else inner}]")
+            words.append(_set(part[at + 1 : end]))
             at = end
         else:
             words.append({"*": "[^/]*", "?": "[^/]"}.get(part[at], re.escape(part[at])))
         at += 1
     return "".join(words) + ("" if last else "/")
+
+
+def _set(inner: str) -> str:
+    """[ab], [a-z] or [!ab]; one with a range that runs backwards matches nothing, as in shells."""
+    inner = re.sub(r"[\\\[&~|]", r"\\\g<0>", inner).replace("--", r"-\-")  # what re has other meanings for
+    found = f"[{'^' + inner[1:] if inner[0] == '!' else inner}]"
+    try:
+        re.compile(found)
+    except re.error:
+        return "(?!)"
+    return found

@@ -7,6 +7,7 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from steady import steady
 
 from locald.daemon.globs import Glob
 
@@ -48,11 +49,25 @@ def test_a_pattern(pattern: str, base: str, deep: bool, yes: list[str], no: list
     assert [path for path in (*yes, *no) if glob.matches(path)] == yes
 
 
+@steady
 @given(st.text(alphabet="ab.*?[]{},!/\\-^", max_size=12))
 def test_no_pattern_is_an_error(pattern: str) -> None:
     glob = Glob("/p", pattern)
     assert glob.base.startswith("/")
     glob.matches("/p/a/b")
+
+
+@pytest.mark.parametrize("pattern", ["[?-.]", "[z-a]", "[!]"])
+def test_a_set_that_is_none_matches_nothing(pattern: str) -> None:
+    glob = Glob("/p", pattern)
+    assert not any(glob.matches(f"/p/{character}") for character in "a?.z-!")
+
+
+@pytest.mark.parametrize(("pattern", "yes"), [("[+--]", "+,-"), ("[a&&b]", "ab&"), ("[a||b]", "ab|"), ("[!a]", "b&")])
+def test_a_set_has_the_characters_that_it_names(pattern: str, yes: str) -> None:
+    assert [each for each in "ab&|+,-" if Glob("/p", pattern).matches(f"/p/{each}")] == [
+        each for each in "ab&|+,-" if each in yes or (pattern == "[!a]" and each != "a")
+    ]
 
 
 def test_a_pattern_without_magic_matches_itself_only() -> None:
