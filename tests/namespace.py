@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import socket
 import struct
 import subprocess
@@ -37,7 +38,8 @@ def main(command: list[str]) -> None:
     for folder in ("/etc", "/usr/local", "/var/lib"):
         cover(Path(folder))
     for folder in ("/usr/local/libexec", "/etc/locald"):
-        Path(folder).mkdir(mode=0o755, exist_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)  # of a machine where locald is installed: a test may look beneath
+        Path(folder).mkdir(mode=0o755)
         empty(folder)
     if Path(SECURITY).is_dir():
         empty(SECURITY)

@@ -258,9 +258,11 @@ def test_a_folder_that_others_may_write_is_refused(shim: Path, granted: Path, al
 
 
 LINKED = """set -e
-mount -t tmpfs tmpfs /mnt && mkdir /mnt/up /mnt/work
+mount -t tmpfs tmpfs /mnt
+mkdir /mnt/up /mnt/work
 mount -t overlay -o lowerdir=/etc,upperdir=/mnt/up,workdir=/mnt/work overlay /etc
-rmdir /etc/locald && ln -s /etc/locald-elsewhere /etc/locald
+rmdir /etc/locald
+ln -s /etc/locald-elsewhere /etc/locald
 exec "$@"
 """
 
