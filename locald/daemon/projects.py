@@ -106,14 +106,13 @@ class Projects:
             case Leave(kill):
                 self.services.do(self._leave(session, kill, tell=True))
             case Down(ids):
-                return await self._down(ids)
+                return await self._down(session, ids)
             case StopServices(ids):
                 units = self._found(ids)
                 await asyncio.gather(*(self.services.supervisor.stop(unit.id) for _, unit in units))
                 return Done()
             case RestartServices(ids):
-                units = self._found(ids)
-                await asyncio.gather(*(self.services.supervisor.restart(unit.id) for _, unit in units))
+                await self._restart(session, ids)
                 return Done()
             case WatchServices(ids):
                 self._watch(session, ids)
@@ -346,16 +345,25 @@ class Projects:
         if tell:
             self.services.audience.left(session, [id for id in asked if self.services.has(id)])
 
-    async def _down(self, ids: Sequence[str]) -> Gone:
-        gone: list[str] = []
-        for running in {id(running): running for running, _ in self._found(ids)}.values():
+    async def _down(self, session: Session, ids: Sequence[str]) -> Gone:
+        gone = session.begun
+        left = [id for id in (*gone, *ids) if id not in gone or self.services.has(id)]
+        for running in {id(running): running for running, _ in self._found(left)}.values():
             async with self._lock(running.project.name):
-                asked = [unit.name for unit in running.units.values() if unit.id in ids]
+                asked = [unit.name for unit in running.units.values() if unit.id in left]
                 names = running.dependents(asked)
                 units = [running.units[name] for name in running.in_order(names)]
-                gone += [unit.id for unit in units]
+                gone += [unit.id for unit in units if unit.id not in gone]
                 await self._end(running, units)
-        return Gone(gone)
+        return Gone([*gone])
+
+    async def _restart(self, session: Session, ids: Sequence[str]) -> None:
+        units = [unit for _, unit in self._found(ids)]
+        for unit in units:
+            if unit.id not in session.begun:
+                session.begun.append(unit.id)
+                self.services.supervisor.renew(unit.id)
+        await asyncio.gather(*(self.services.supervisor.settled(unit.id) for unit in units))
 
     async def _end(self, running: Running, units: Iterable[Unit], kill: bool = False) -> None:
         running.everything = False
