@@ -31,6 +31,7 @@ from locald.control.messages import (
     WatchServices,
 )
 from locald.control.server import Session
+from locald.daemon.drainers import Drainers
 from locald.daemon.editing import Editing
 from locald.daemon.handover import Given
 from locald.daemon.project import Running, Unit
@@ -67,6 +68,7 @@ class Projects:
         routes: Routes,
         note: Callable[[str], None],
         refuse_taken: Callable[[Route], None],
+        elsewhere: Drainers,
     ) -> None:
         self._paths = paths
         self._suffixes = suffixes
@@ -86,6 +88,7 @@ class Projects:
             routes,
             refuse_taken,
             self._keeping.soon,
+            elsewhere,
         )
         self._editing = Editing(self.services, self._lock, self._fits, self._keeping.soon)
         self._begun = asyncio.get_running_loop().create_future()
@@ -154,23 +157,23 @@ class Projects:
 
     def hand_over(self, sessions: Sequence[Session]) -> Given:
         """All that is up, for handover.py.  Nothing is changed by it."""
-        handed, journal = self.services.hand_over()
+        handed, journal, wishes = self.services.hand_over()
         listeners = [
             KeptListener(sessions.index(session), project, [*ids], session in self._leaving)
             for session, project, ids in self.services.audience
             if session in sessions
         ]
         projects = [given(running, self.services.places, sessions) for running in self._running.values()]
-        return Given(KeptServices(projects, listeners, handed, journal), descriptors(journal))
+        return Given(KeptServices(projects, listeners, handed, journal, wishes), descriptors(journal))
 
     def adopt(self, kept: KeptServices, sessions: Sequence[Session]) -> None:
         """All that was up with the image before, and is."""
         self._begun.set_result(None)
         for each in kept.projects:
-            self._running[each.project.name] = taken(each, self.services.places, sessions)
+            self._running[each.project.name] = taken(each, self.services.places, sessions, self.services.gate)
         for listener in kept.listeners:
             self.services.audience.add(sessions[listener.session], listener.project, listener.ids)
-        self.services.adopt(self._running.values(), kept.supervisor, kept.journal)
+        self.services.adopt(self._running.values(), kept.supervisor, kept.journal, kept.wishes)
         for listener in kept.listeners:
             if listener.leaving:
                 self.services.do(self._leave(sessions[listener.session], kill=False, tell=True))
