@@ -13,7 +13,7 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from pathlib import Path
 
 import msgspec
@@ -37,18 +37,22 @@ PAUSE_S = 0.1  # until the next look at who waits outside, if there was no place
 class Session:
     """One connection, and what the daemon hung on it.
 
-    ``received``: what the command said and we have not answered; ``unsent``: what it has not read.
+    ``received``: what the command said and we have not answered; ``unsent``: what it has not read; ``begun``: of the
+    request that is being answered, what will not be done a second time if another image of the daemon answers it.
     """
 
-    def __init__(self, sock: socket.socket, received: bytes = b"", unsent: bytes = b"") -> None:
+    def __init__(
+        self, sock: socket.socket, received: bytes = b"", unsent: bytes = b"", begun: Iterable[str] = ()
+    ) -> None:
         sock.setblocking(False)
         self.sock = sock
         self.received = bytearray(received)
         self.unsent = bytearray(unsent)
+        self.begun = [*begun]
         self._loop = asyncio.get_running_loop()
         self._changed = asyncio.Event()
         self._ended = False  # the command says no more
-        self._gone = False  # nor does it listen
+        self._gone = False  # it does not listen
         self._reading = False
         self._read_on()
         self._send()
@@ -61,9 +65,10 @@ class Session:
             if not waits:
                 self._send()
 
-    async def drain(self) -> None:
-        """Wait until the command takes more.  Raises ConnectionError once it has gone."""
-        while len(self.unsent) > UNSENT_MAX and not self._gone:
+    async def drain(self, most: int = UNSENT_MAX) -> None:
+        """Wait until the command takes more, and at most so many bytes wait for it.  Raises ConnectionError once it has
+        gone."""
+        while len(self.unsent) > most and not self._gone:
             await self._wait()
         if self._gone:
             raise ConnectionError
@@ -74,19 +79,23 @@ class Session:
         while b"\n" not in self.received:
             if len(self.received) > MAX_LINE:
                 raise ValueError
-            if self._ended or self._gone:
+            if self._ended:
                 return None
             await self._wait()
         return bytes(self.received[: self.received.index(b"\n") + 1])
 
     def done(self, line: bytes) -> None:
         """It has been answered."""
+        self.begun.clear()
         del self.received[: len(line)]
         self._read_on()
 
     def close(self) -> None:
         """Say nothing more; what is unsent then is lost."""
+        self._ended = True
         self._lose()
+        self._read_on()
+        self._changed.set()
         self.sock.close()
 
     async def _wait(self) -> None:
@@ -95,7 +104,7 @@ class Session:
 
     def _read_on(self) -> None:
         """Read, unless there is enough that waits for an answer."""
-        wanted = not self._ended and not self._gone and len(self.received) <= MAX_LINE
+        wanted = not self._ended and len(self.received) <= MAX_LINE
         if wanted != self._reading:
             self._reading = wanted
             if wanted:
@@ -128,20 +137,22 @@ class Session:
         self._changed.set()
 
     def _lose(self) -> None:
+        """It listens no more; what it has said before is there to be read."""
         if not self._gone:
             self._gone = True
-            self._read_on()
             self._loop.remove_writer(self.sock)
             self.unsent.clear()
 
 
 class Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A Session on its way to the next image of the daemon; its descriptor comes with it.  ``asked``: for that image,
-    which owes it a Hello.  ``received`` is what has not been answered, and will be asked again there."""
+    which owes it a Hello.  ``received`` is what has not been answered, and will be asked again there, where of it
+    ``begun`` has been done."""
 
     received: bytes
     unsent: bytes
     asked: bool
+    begun: list[str] = []
 
 
 class ControlServer:
@@ -247,14 +258,18 @@ class ControlServer:
         kept = []
         for session in self._sessions:
             received, has_asked = bytes(session.received), session in asked
-            kept.append(Kept(received.partition(b"\n")[2] if has_asked else received, bytes(session.unsent), has_asked))
+            rest = received.partition(b"\n")[2] if has_asked else received
+            kept.append(Kept(rest, bytes(session.unsent), has_asked, [*session.begun]))
         return kept, [self._listener.fileno(), *(session.sock.fileno() for session in self._sessions)]
 
     def adopt(self, kept: list[Kept], fds: list[int]) -> list[Session]:
         """Listen, and go on with the conversations, in their order, from the next turn of the loop on."""
         listener, *others = (socket.socket(fileno=fd) for fd in fds)
         self.start(listener)
-        return [self.add(Session(sock, each.received, each.unsent)) for each, sock in zip(kept, others, strict=True)]
+        return [
+            self.add(Session(sock, each.received, each.unsent, each.begun))
+            for each, sock in zip(kept, others, strict=True)
+        ]
 
     async def _serve(self, session: Session) -> None:
         try:

@@ -8,6 +8,8 @@ handover    how that is done, whatever is handed over
 parts       all that is, and what kind of data each part is
 drain       the process that goes on with the clients of before
 drainers    those processes, as their daemon knows them
+follower    the routes and gates of such a process, kept as the daemon's are
+line        what the two say to each other
 history     what was asked before, as it is handed over
 settings    config.toml, read
 listeners   the sockets of the proxy, on both loopback addresses

@@ -45,6 +45,7 @@ from locald.daemon.apps import Apps
 from locald.daemon.drain import DRAIN_S
 from locald.daemon.drainers import Drainers
 from locald.daemon.handover import HELD_BACK, NOTHING, Given, Inheritance
+from locald.daemon.line import What
 from locald.daemon.listeners import HTTP_PORT, HTTPS_PORT, Listeners
 from locald.daemon.projects import Projects
 from locald.daemon.succession import Succession
@@ -191,14 +192,24 @@ class Daemon:
             logger=logging.getLogger("locald.proxy"),
         )
         self._watchers = Watchers(self._proxy)
+        self._drainers = Drainers(self._proxy.log.put, self._routes, self._wished)
         self._projects = Projects(
-            self._paths, self._settings.suffixes, self._proxy, self._routes, self._note, self._refuse_taken
+            self._paths,
+            self._settings.suffixes,
+            self._proxy,
+            self._routes,
+            self._note,
+            self._refuse_taken,
+            self._drainers,
         )
-        self._drainers = Drainers(self._proxy.log.put)
         self._apps = Apps(self._routes, self._refuse_taken, self._proxy.url)
         self._aliases = AliasRoutes(
             Path(self._paths.aliases), self._routes, self._note, self._refuse_taken, self._proxy.url
         )
+
+    def _wished(self, what: What, service: str) -> None:
+        """By a gate of a process that goes on with clients of before."""
+        self._projects.services.wish(what, service)
 
     def _read_config(self) -> config.Config:
         return settings.read(Path(self._paths.config))

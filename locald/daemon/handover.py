@@ -38,6 +38,7 @@ __all__ = [
     "HELD_BACK",
     "NOTHING",
     "PROGRAM",
+    "SPEAKS",
     "Drainer",
     "Given",
     "Inheritance",
@@ -51,6 +52,7 @@ __all__ = [
 log = logging.getLogger("locald")
 
 VERSION = 1  # of State itself; what is in a part, its own type says
+SPEAKS = 1  # version of what is said on the line to a drainer: line.py
 CHECK_S = 30.0  # for the new image to say that it can start: it takes a third of a second
 END_S = 5.0  # for what has no owner any more to end
 PROGRAM = (sys.executable, "-P", "-m", "locald.daemon")  # never what somebody else names
@@ -68,10 +70,13 @@ class Given(NamedTuple):
 
 class Drainer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A process that goes on with clients of before.  A descriptor comes with it, a line to that process, which ends
-    when it does; ``received``: what has come there, and is not yet a whole line."""
+    when it does; ``received``: what has come there, and is not yet a whole line; ``unsent``: what is still to be said,
+    since it was begun; ``speaks``: which version of line.py, 0 for none."""
 
     pid: int
     received: bytes = b""
+    unsent: bytes = b""
+    speaks: int = 0
 
 
 class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -163,7 +168,7 @@ def replace(
             _live(go.fileno(), handed - set(kept), lambda: live(theirs))
         undo.callback(os.waitpid, pid, 0)
         undo.callback(stay.write, b"x")
-        given["drainer"] = Given(Drainer(pid), [ours.fileno()])
+        given["drainer"] = Given(Drainer(pid, speaks=SPEAKS), [ours.fileno()])
         file = undo.enter_context(tempfile.TemporaryFile(dir=folder))
         file.write(pack(given))
         file.flush()

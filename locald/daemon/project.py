@@ -34,7 +34,7 @@ class Unit:
         self.launch: Launch | None = None
         self.gate: Gate | None = None
         self.route: Route | None = None
-        self.idle: asyncio.TimerHandle | None = None
+        self.idle: asyncio.TimerHandle | asyncio.Task[None] | None = None  # when it is looked at, or that it is
 
 
 class Running:

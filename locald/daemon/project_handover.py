@@ -6,24 +6,27 @@ Processes stay children of this process, the ends of their terminals stay open, 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from locald.control.environment import pack, unpack
 from locald.control.server import Session
+from locald.daemon.line import What
 from locald.daemon.places import Places, Spot
 from locald.daemon.project import Running, Unit
 from locald.project.launch import Launch
 from locald.project.model import Project
+from locald.proxy.gate import Gate
 from locald.supervisor.supervisor import Handed
 
 __all__ = ["KeptServices", "descriptors", "given", "plain", "taken", "unplain"]
 
 
 class KeptUnit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A service; ``holders``: the places of conversations among all; environments as in control.environment."""
+    """A service; ``holders``: the places of conversations among all; environments as in control.environment; ``token``
+    and ``holds``: of its gate."""
 
     name: str
     holders: list[int]
@@ -35,6 +38,8 @@ class KeptUnit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     directory: str
     launched: bytes
     notes: tuple[str, ...]
+    token: str = ""
+    holds: bool = False
 
 
 class KeptRunning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -56,12 +61,14 @@ class KeptListener(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class KeptServices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """All of it; the descriptors are those that are named in ``journal``."""
+    """All of it; the descriptors are those that are named in ``journal``.  ``wishes``: what gates have asked for, of
+    which services, that is still to be done."""
 
     projects: list[KeptRunning]
     listeners: list[KeptListener]
     supervisor: Handed
     journal: list[dict[str, Any]]
+    wishes: list[tuple[What, str]] = []
 
 
 def given(running: Running, places: Places, sessions: Sequence[Session]) -> KeptRunning:
@@ -78,13 +85,15 @@ def given(running: Running, places: Places, sessions: Sequence[Session]) -> Kept
             directory=unit.launch.directory if unit.launch else "",
             launched=pack(unit.launch.environ) if unit.launch else b"",
             notes=unit.launch.notes if unit.launch else (),
+            token=unit.gate.token if unit.gate else "",
+            holds=unit.gate.holds if unit.gate else False,
         )
         for unit in running.units.values()
     ]
     return KeptRunning(running.project, units, running.everything, running.packed, running.umask, running.note)
 
 
-def taken(kept: KeptRunning, places: Places, sessions: Sequence[Session]) -> Running:
+def taken(kept: KeptRunning, places: Places, sessions: Sequence[Session], make_gate: Callable[[Unit], Gate]) -> Running:
     """The project again."""
     running = Running(kept.project, places)
     running.everything, running.packed = kept.everything, kept.packed
@@ -96,6 +105,9 @@ def taken(kept: KeptRunning, places: Places, sessions: Sequence[Session]) -> Run
         if each.argv is not None:
             unit.launch = Launch(each.argv, each.directory, unpack(each.launched), each.notes)
         places.adopt(unit.id, each.spot)
+        unit.gate = make_gate(unit)
+        if each.token:
+            unit.gate.resume(each.token, each.holds)
         running.units[unit.name] = unit
     return running
 

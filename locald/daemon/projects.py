@@ -31,6 +31,7 @@ from locald.control.messages import (
     WatchServices,
 )
 from locald.control.server import Session
+from locald.daemon.drainers import Drainers
 from locald.daemon.editing import Editing
 from locald.daemon.handover import Given
 from locald.daemon.project import Running, Unit
@@ -67,6 +68,7 @@ class Projects:
         routes: Routes,
         note: Callable[[str], None],
         refuse_taken: Callable[[Route], None],
+        elsewhere: Drainers,
     ) -> None:
         self._paths = paths
         self._suffixes = suffixes
@@ -86,6 +88,7 @@ class Projects:
             routes,
             refuse_taken,
             self._keeping.soon,
+            elsewhere,
         )
         self._editing = Editing(self.services, self._lock, self._fits, self._keeping.soon)
         self._begun = asyncio.get_running_loop().create_future()
@@ -106,14 +109,13 @@ class Projects:
             case Leave(kill):
                 self.services.do(self._leave(session, kill, tell=True))
             case Down(ids):
-                return await self._down(ids)
+                return await self._down(session, ids)
             case StopServices(ids):
                 units = self._found(ids)
                 await asyncio.gather(*(self.services.supervisor.stop(unit.id) for _, unit in units))
                 return Done()
             case RestartServices(ids):
-                units = self._found(ids)
-                await asyncio.gather(*(self.services.supervisor.restart(unit.id) for _, unit in units))
+                await self._restart(session, ids)
                 return Done()
             case WatchServices(ids):
                 self._watch(session, ids)
@@ -155,23 +157,23 @@ class Projects:
 
     def hand_over(self, sessions: Sequence[Session]) -> Given:
         """All that is up, for handover.py.  Nothing is changed by it."""
-        handed, journal = self.services.hand_over()
+        handed, journal, wishes = self.services.hand_over()
         listeners = [
             KeptListener(sessions.index(session), project, [*ids], session in self._leaving)
             for session, project, ids in self.services.audience
             if session in sessions
         ]
         projects = [given(running, self.services.places, sessions) for running in self._running.values()]
-        return Given(KeptServices(projects, listeners, handed, journal), descriptors(journal))
+        return Given(KeptServices(projects, listeners, handed, journal, wishes), descriptors(journal))
 
     def adopt(self, kept: KeptServices, sessions: Sequence[Session]) -> None:
         """All that was up with the image before, and is."""
         self._begun.set_result(None)
         for each in kept.projects:
-            self._running[each.project.name] = taken(each, self.services.places, sessions)
+            self._running[each.project.name] = taken(each, self.services.places, sessions, self.services.gate)
         for listener in kept.listeners:
             self.services.audience.add(sessions[listener.session], listener.project, listener.ids)
-        self.services.adopt(self._running.values(), kept.supervisor, kept.journal)
+        self.services.adopt(self._running.values(), kept.supervisor, kept.journal, kept.wishes)
         for listener in kept.listeners:
             if listener.leaving:
                 self.services.do(self._leave(sessions[listener.session], kill=False, tell=True))
@@ -346,16 +348,25 @@ class Projects:
         if tell:
             self.services.audience.left(session, [id for id in asked if self.services.has(id)])
 
-    async def _down(self, ids: Sequence[str]) -> Gone:
-        gone: list[str] = []
-        for running in {id(running): running for running, _ in self._found(ids)}.values():
+    async def _down(self, session: Session, ids: Sequence[str]) -> Gone:
+        gone = session.begun
+        left = [id for id in (*gone, *ids) if id not in gone or self.services.has(id)]
+        for running in {id(running): running for running, _ in self._found(left)}.values():
             async with self._lock(running.project.name):
-                asked = [unit.name for unit in running.units.values() if unit.id in ids]
+                asked = [unit.name for unit in running.units.values() if unit.id in left]
                 names = running.dependents(asked)
                 units = [running.units[name] for name in running.in_order(names)]
-                gone += [unit.id for unit in units]
+                gone += [unit.id for unit in units if unit.id not in gone]
                 await self._end(running, units)
-        return Gone(gone)
+        return Gone([*gone])
+
+    async def _restart(self, session: Session, ids: Sequence[str]) -> None:
+        units = [unit for _, unit in self._found(ids)]
+        for unit in units:
+            if unit.id not in session.begun:
+                session.begun.append(unit.id)
+                self.services.supervisor.renew(unit.id)
+        await asyncio.gather(*(self.services.supervisor.settled(unit.id) for unit in units))
 
     async def _end(self, running: Running, units: Iterable[Unit], kill: bool = False) -> None:
         running.everything = False

@@ -16,6 +16,8 @@ from typing import Any
 from locald.control import messages
 from locald.control.messages import Moved
 from locald.daemon.audience import Audience
+from locald.daemon.drainers import Drainers
+from locald.daemon.line import What
 from locald.daemon.places import Places
 from locald.daemon.project import Running, Unit
 from locald.daemon.project_handover import descriptors, plain, unplain
@@ -36,7 +38,7 @@ __all__ = ["Services"]
 class Services:
     """``sockets``: the folder of their Unix sockets, ``logs``: that of what they print, ``house``: see Supervisor.
     ``refuse_taken`` raises NameTaken for a route that is somebody's; ``changed`` is called when something is to be kept
-    in the state file."""
+    in the state file.  ``elsewhere``: where requests come too, for a while after the daemon was replaced."""
 
     def __init__(
         self,
@@ -47,14 +49,17 @@ class Services:
         routes: Routes,
         refuse_taken: Callable[[Route], None],
         changed: Callable[[], None],
+        elsewhere: Drainers,
     ) -> None:
         self.audience = Audience()
         self.places = Places(sockets)
-        self.routes = ServiceRoutes(routes, refuse_taken, self._gate)
+        self.routes = ServiceRoutes(routes, refuse_taken, self.gate)
         self._journal = Journal(logs)
         self.supervisor = Supervisor(self._prepare, self._journal.open, self._moved, house)
         self._proxy = proxy
         self._save = changed
+        self._elsewhere = elsewhere
+        self._wishes: dict[tuple[What, str], None] = {}
         self._units: dict[str, tuple[Running, Unit]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -108,15 +113,21 @@ class Services:
         for id in [*self._units]:
             self.places.forget(id)
 
-    def hand_over(self) -> tuple[Handed, list[dict[str, Any]]]:
-        """Processes and logs, for the next image of the daemon.  Nothing is changed by it: it may fail."""
+    def hand_over(self) -> tuple[Handed, list[dict[str, Any]], list[tuple[What, str]]]:
+        """Processes, logs and wishes, for the next image of the daemon.  Nothing is changed by it: it may fail."""
         journal = self._journal.hand_over()
         self._journal.resume()
         for fd in descriptors(journal):
             os.set_inheritable(fd, False)  # it is known by number, and handover.py has it inherited
-        return plain(self.supervisor.data()), journal
+        return plain(self.supervisor.data()), journal, [*self._wishes]
 
-    def adopt(self, projects: Collection[Running], handed: Handed, journal: list[dict[str, Any]]) -> None:
+    def adopt(
+        self,
+        projects: Collection[Running],
+        handed: Handed,
+        journal: list[dict[str, Any]],
+        wishes: Iterable[tuple[What, str]],
+    ) -> None:
         """Those of the image before."""
         self._journal.adopt(journal)
         adopted = [(running, unit) for running in projects for unit in running.units.values()]
@@ -126,6 +137,8 @@ class Services:
         for running, unit in adopted:
             self.routes.put(running, unit, places[running.project.name][unit.name])
             self._moved(self.supervisor.look(unit.id))
+        for what, id in wishes:
+            self.wish(what, id)
 
     def mark(self, unit: Unit, text: str) -> None:
         """Something that happened, in the log of the service."""
@@ -216,34 +229,44 @@ class Services:
         if unit.gate is not None:
             names = [id.partition("/")[2] for id in seen.waits_for]
             unit.gate.set(seen.state, code=seen.code, why=seen.why, waits_for=names, notes=seen.notes)
+        if unit.route is not None:
+            self._elsewhere.moved(unit.route.key)
         self._cancel_idle(unit)
         self._look_if_idle(running, unit)
         self.audience.moved(Moved(self.shown(running, unit)))
         self._save()
 
-    # For the gate.
+    # For gates, here and elsewhere.
 
-    def _gate(self, unit: Unit) -> Gate:
+    def gate(self, unit: Unit) -> Gate:
+        """A new one before the service."""
         return Gate(
             unit.id,
             lambda after: self._journal.open(unit.id).tail(after=after),
-            lambda: _soon(self._wake, unit.id),
-            lambda: _soon(self._restart, unit.id),
-            lambda: _soon(self._unanswered, unit.id),
+            lambda: self.wish("wake", unit.id),
+            lambda: self.wish("restart", unit.id),
+            lambda: self.wish("unanswered", unit.id),
         )
 
-    def _wake(self, id: str) -> None:
-        if id in self._units:
-            self.supervisor.wake(id)
+    def wish(self, what: What, id: str) -> None:
+        """Do what a gate asks for: in the next turn, since the proxy, which asks, is in the middle of something; or in
+        the next image of the daemon, if there is no next turn."""
+        if not self._wishes:
+            asyncio.get_running_loop().call_soon(self._grant)
+        self._wishes[what, id] = None
 
-    def _restart(self, id: str) -> None:
-        if id in self._units:
-            self.do(self.supervisor.restart(id))
-
-    def _unanswered(self, id: str) -> None:
-        """It may listen on another port by now."""
-        if id in self._units:
-            self.supervisor.unanswered(id)
+    def _grant(self) -> None:
+        wishes, self._wishes = self._wishes, {}
+        for what, id in wishes:
+            if id not in self._units:
+                continue
+            match what:
+                case "wake":
+                    self.supervisor.wake(id)
+                case "restart":
+                    self.supervisor.renew(id)
+                case "unanswered":
+                    self.supervisor.unanswered(id)  # it may listen on another port by now
 
     def do(self, work: Awaitable[None]) -> None:
         """In the background, until close()."""
@@ -263,15 +286,25 @@ class Services:
         limit = running.service(unit.name).idle_timeout if unit.name in running.project.services else None
         if limit is None or unit.route is None or self.supervisor.look(unit.id).state not in ("ready", "unhealthy"):
             return
-        now = time.monotonic()
-        quiet = min(self._proxy.quiet(unit.route), now - self.supervisor.look(unit.id).since)
+        loop, quiet = asyncio.get_running_loop(), self._quiet(unit, unit.route)
+        if quiet >= limit:
+            unit.idle = loop.create_task(self._rest(running, unit, limit))
+        else:
+            unit.idle = loop.call_later(limit - quiet, self._look_if_idle, running, unit)
+
+    def _quiet(self, unit: Unit, route: Route) -> float:
+        return min(self._proxy.quiet(route), time.monotonic() - self.supervisor.look(unit.id).since)
+
+    async def _rest(self, running: Running, unit: Unit, limit: float) -> None:
+        """It may sleep, unless something is under way elsewhere."""
+        elsewhere = await self._elsewhere.rest(unit.id, limit)
+        unit.idle, route = None, unit.route  # from here on there is nothing to cancel
+        if route is None:
+            return
+        quiet = min(elsewhere, self._quiet(unit, route))
         if quiet >= limit:
             self.supervisor.idle(unit.id)
         else:
             loop = asyncio.get_running_loop()
             unit.idle = loop.call_later(limit - quiet, self._look_if_idle, running, unit)
-
-
-def _soon(call: Callable[[str], None], id: str) -> None:
-    """The proxy, which asks, is in the middle of something."""
-    asyncio.get_running_loop().call_soon(call, id)
+        self._elsewhere.moved(route.key)  # who is held there because of the question goes on

@@ -70,6 +70,7 @@ cdef class Exchange(Borrower):
 
     cdef start(self, Asker asker, Request request, object route, Line line, Record record)
     cdef _wait(self)
+    cdef _follow(self)
     cpdef admit(self)
     cpdef turn_away(self)
     cdef _over(self, double time)

@@ -207,11 +207,25 @@ cdef class Exchange(Borrower):
     cpdef admit(self):
         """The gate is open.  Not from here: all who waited would dial within a call of the daemon's."""
         self._gate = None
-        self.origin.proxy.loop.call_soon(self._enter)
+        self.origin.poller.soon(self._enter)
 
     def _enter(self):
-        if not self._gone and self.origin.pool.enter(self.line, self):
+        if self._gone:
+            return
+        self._follow()
+        if self.origin.pool.enter(self.line, self):
             self.admitted()
+
+    cdef _follow(self):
+        """While we waited the service may have begun to listen elsewhere, and its route is another one then."""
+        route = self.origin.routes.find(self.request.host, self.request.target)
+        if route is self.route or route is None or route.gate is not self.route.gate:
+            return
+        self._over(now())
+        self.route, self.line = route, self.origin.pool.line(route)
+        self.line.requests += 1
+        self.line.under_way += 1
+        self._counted = True
 
     cpdef turn_away(self):
         """The gate stays shut for this one."""

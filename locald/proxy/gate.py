@@ -146,10 +146,22 @@ class Gate:
         """Start the service anew, or at all."""
         self._restart()
 
+    # The daemon is replaced: one process looks after the service, and requests wait in two.
+
+    def resume(self, token: str, holds: bool) -> None:
+        """Be what one is, or was, in another process: pages know its ``token``.  Its state is told by set(), next."""
+        self.token, self.holds = token, holds
+
+    def turn_to(
+        self, wake: Callable[[], None], restart: Callable[[], None], unanswered: Callable[[], None] = _nothing
+    ) -> None:
+        """Another process looks after the service: these reach it."""
+        self._wake, self._restart, self.unanswered = wake, restart, unanswered
+
     def abandon(self) -> None:
-        """Another process looks after the service: nobody waits here in vain, and nothing is asked of what once did."""
+        """Nobody tells us of the service any more: nobody waits here in vain, and nothing is asked for."""
         self.holds = False
-        self._wake = self._restart = self.unanswered = _nothing
+        self.turn_to(_nothing, _nothing)
         self._turn_away([*self._waiting])
 
     # Who waits.

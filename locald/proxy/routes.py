@@ -10,7 +10,7 @@ they take for a slash or a dot.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -88,6 +88,7 @@ class Routes:
         self._wildcards: dict[bytes, Paths] = {}
         self._listed: list[Route] | None = None
         self.changes = 0  # how often there was one
+        self.moved: Callable[[tuple[str, bytes]], None] = _nobody  # hears which route has come or gone, by its key
 
     def __iter__(self) -> Iterator[Route]:
         """In the order of names, then paths.  Sorted once for each change: a flood of 404s must not sort each time."""
@@ -105,7 +106,7 @@ class Routes:
         self._by_key[route.key] = route
         for table in self._tables_of(route):
             table.setdefault(route.name.encode(), {})[route.path] = route
-        self._changed()
+        self._changed(route)
 
     def remove(self, name: str, path: bytes = b"") -> None:
         """Open connections are not disturbed: what is under way has its route already."""
@@ -117,11 +118,15 @@ class Routes:
             del paths[path]
             if not paths:
                 del table[name.encode()]
-        self._changed()
+        self._changed(route)
 
     def at(self, name: str, path: bytes = b"") -> Route:
         """The route with this key, which is there."""
         return self._by_key[name, path]
+
+    def get(self, name: str, path: bytes = b"") -> Route | None:
+        """The route with this key, None if there is none."""
+        return self._by_key.get((name, path))
 
     def find(self, host: bytes, target: bytes = b"/") -> Route | None:
         """The route for a Host field, whose port, case and final dot do not matter, and a request's target.
@@ -174,9 +179,10 @@ class Routes:
         """Something that hangs on routes has changed: whoever remembers one is to ask again."""
         self.changes += 1
 
-    def _changed(self) -> None:
+    def _changed(self, route: Route) -> None:
         self._listed = None
         self.touch()
+        self.moved(route.key)
 
     def _tables_of(self, route: Route) -> tuple[dict[bytes, Paths], ...]:
         return (self._hosts, self._wildcards) if route.wildcard else (self._hosts,)
@@ -188,6 +194,10 @@ class Routes:
             if name.endswith(suffix):
                 return name[: -len(suffix)]
         return b""
+
+
+def _nobody(_: tuple[str, bytes]) -> None:
+    pass
 
 
 def bare(host: bytes) -> bytes:

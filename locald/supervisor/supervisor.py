@@ -167,10 +167,18 @@ class Supervisor:
 
     async def restart(self, service: str) -> None:
         """Return when the last process of the old one is gone; the new one is then being started."""
+        self.renew(service)
+        await self.settled(service)
+
+    def renew(self, service: str) -> None:
+        """Begin to restart it."""
         run = self._runs[service]
-        was_alive = run.life.alive
         self._do(run, run.life.restart(time.monotonic()))
-        if was_alive:
+
+    async def settled(self, service: str) -> None:
+        """Return when the last process is gone of what is being ended."""
+        run = self._runs[service]
+        if run.life.state == "stopping":
             await self._gone(run)
 
     async def close(self, kill: bool = False) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import json
 import re
@@ -488,6 +489,25 @@ def test_a_request_wakes_a_service_that_sleeps_and_waits_for_it(rig: Any, asleep
     assert len(asleep.seen) == 2
 
 
+def test_who_waits_goes_to_where_the_service_is_by_then(rig: Any, asleep: Service) -> None:
+    """It has ignored the port that it was given; but whoever else has its name by then is not asked."""
+    other = App(lambda sock: sock.sendall(read_head(sock) and OK.replace(b"ok", b"OK")))
+    moved = dataclasses.replace(asleep.route, targets=(Target("127.0.0.1", other.port),))
+    rig.call(lambda: rig.routes.add(Route("given-up", asleep.route.targets, gate=asleep.gate)))
+    with rig.connect() as first, rig.connect() as second:
+        first.sendall(GET + b"\r\n")
+        second.sendall(GET.replace(b"app.", b"given-up.") + b"\r\n")
+        asleep.wait_for_waiting(2)
+        rig.call(lambda: (rig.routes.remove("app"), rig.routes.add(moved)))
+        rig.call(lambda: (rig.routes.remove("given-up"), rig.routes.add(Route("given-up", moved.targets))))
+        asleep.set("ready")
+        assert read_answer(first).endswith(b"OK")
+        assert read_answer(second) == OK
+    rig.wait(lambda: rig.proxy.pool.line(moved).under_way == rig.proxy.pool.line(asleep.route).under_way == 0)
+    assert rig.proxy.pool.line(moved).requests == 1
+    other.close()
+
+
 def test_it_is_woken_once_each_time_that_it_sleeps(rig: Any, asleep: Service) -> None:
     for count in (1, 2):
         with rig.connect() as sock:
@@ -847,6 +867,19 @@ def test_who_takes_another_along_is_the_last_to_be_told() -> None:
             gate.join(waiter, 1.0)
         gate.set(state)  # type: ignore[arg-type]
         assert (first.said, second.said, gate.waiting) == ([word], [], 0)
+
+
+def test_a_gate_of_another_process_is_the_same_and_asks_somebody_else() -> None:
+    asked: list[str] = []
+    gate = Gate("web", lambda _: (0, []), lambda: asked.append("wake"), lambda: asked.append("restart"))
+    gate.resume("token", True)
+    gate.set("starting")
+    assert (gate.token, gate.holds, gate.open) == ("token", True, False)
+    gate.turn_to(lambda: asked.append("wake there"), lambda: asked.append("restart there"))
+    gate.join(Waiter(gate), 1.0)
+    gate.set("sleeping")
+    gate.restart()
+    assert asked == ["wake there", "restart there"]
 
 
 def test_a_gate_that_is_abandoned_keeps_nobody_and_asks_for_nothing() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 import uvloop
-from services import Rig, ours, run, zombies
+from services import PATIENCE_S, Rig, ours, run, zombies
 
 from locald.supervisor import forest, lifecycle
 from locald.supervisor.spec import Ready
@@ -402,6 +402,18 @@ def test_stopped_before_it_was_spawned(tmp_path: Path) -> None:
         await rig.supervisor.stop("web")
         assert rig.history("web") == ["starting", "stopping", "stopped"]
         assert rig.sinks == {}
+
+    run(tmp_path, test)
+
+
+def test_restarted_before_it_was_spawned(tmp_path: Path) -> None:
+    """There is nothing old to wait for, and the new one is not that."""
+
+    async def test(rig: Rig) -> None:
+        rig.sh("web", "exec sleep 1000")
+        rig.supervisor.start("web")
+        await asyncio.wait_for(rig.supervisor.restart("web"), PATIENCE_S)
+        await rig.until("web", "ready")
 
     run(tmp_path, test)
 
