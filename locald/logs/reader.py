@@ -9,6 +9,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
+from itertools import dropwhile
 from pathlib import Path
 
 from locald.errors import LocaldError
@@ -117,9 +118,12 @@ class Trail:
     def seek(self, count: int | None, since: str) -> None:
         """Stand before the last ``count`` lines, or before all.  Those before ``since`` are passed over later."""
         self._since = since
+        there = numbers(self.folder)
         not_before = datetime.fromisoformat(since).timestamp() if since else 0.0
-        for number in reversed(numbers(self.folder)):
-            if not self._open(number) or os.fstat(self._fd).st_mtime < not_before:
+        while len(there) > 1 and self._written(there[0]) < not_before:
+            del there[0]
+        for number in reversed(there):
+            if not self._open(number):
                 return
             if count is not None:
                 self._offset, have = _before(self._fd, count)
@@ -127,14 +131,24 @@ class Trail:
                 if not count:
                     return
 
+    def _written(self, number: int) -> float:
+        """When the last line of a segment was, by the clock of then."""
+        with contextlib.suppress(OSError):
+            return os.stat(path_of_segment(self.folder, number)).st_mtime
+        return 0.0
+
     def rest(self) -> Iterator[Line]:
-        """All that is there by now, and not what is written meanwhile."""
+        """All that is there by now, and not what is written meanwhile.  ``since`` is for the first line: what comes
+        after it was written later, though the clock was put back."""
+        return dropwhile(lambda line: line[1].time < self._since, self._rest())
+
+    def _rest(self) -> Iterator[Line]:
         there = numbers(self.folder)
         if there:
             with contextlib.suppress(FileNotFoundError):
                 end = there[-1], os.stat(path_of_segment(self.folder, there[-1])).st_size
                 while (lines := self.more(end)) is not None:
-                    yield from (line for line in lines if line[1].time >= self._since)
+                    yield from lines
 
     def more(self, end: tuple[int, int] | None = None) -> list[Line] | None:
         """The next lines; None when there are none yet.  ``end``: a segment and its size, to read no further."""

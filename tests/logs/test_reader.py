@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,19 @@ def test_lines_since_a_time(logs: Logs) -> None:
     assert shown(logs.reader().last(None, at(57))) == ["web 57", "web 58", "web 59"]
     assert shown(logs.reader().last(2, at(57))) == ["web 58", "web 59"]
     assert shown(logs.reader().last(None, "2027-01-01T00:00:00.000000Z")) == []
+
+
+def test_what_comes_after_a_line_was_written_later_though_the_clock_was_put_back(logs: Logs) -> None:
+    """Each line in a segment of its own, which has the time that the clock told then."""
+    clock = {"one": 10, "two": 50, "put back": 20, "put right": 52}
+    for number, (text, second) in enumerate(clock.items(), 1):
+        logs.write("web", second, text, size=200)
+        then = datetime.fromisoformat(at(second)).timestamp()
+        os.utime(path_of_segment(logs.folder / "web", number), (then, then))
+    assert shown(logs.reader().last(None, at(49))) == ["web two", "web put back", "web put right"]
+    assert shown(logs.reader().last(None, at(15))) == ["web two", "web put back", "web put right"]
+    assert shown(logs.reader().last(None, at(51))) == ["web put right"]
+    assert shown(logs.reader().last(None, at(53))) == []
 
 
 def test_what_is_damaged_is_passed_over(logs: Logs) -> None:
