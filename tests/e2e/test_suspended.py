@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 import pytest
-from shop import PAIR, Shop, ask, get, read_until
+from shop import PAIR, Shop, ask, get
 
 from locald.supervisor.lifecycle import LATE_S
 
@@ -91,9 +91,11 @@ def test_up_is_suspended_while_all_starts_and_again_while_it_shows_the_log(
     alice: Any, wait_for: Callable[..., None]
 ) -> None:
     shop = Shop(alice, LATE.replace(f"timeout = {READY_S}", "timeout = 60"))
-    job = f"set -m; cd {shop.folder}; locald up web late; echo first; read word; fg; echo second; read word; fg; exit $?"
+    job = (
+        f"set -m; cd {shop.folder}; locald up web late; echo first; read word; fg; echo second; read word; fg; exit $?"
+    )
     terminal = alice.at_terminal("bash", "-c", job)
-    terminal.read_until("late  starting")
+    terminal.read_until("ready after")  # of web
     os.write(terminal.fd, b"\x1a")
     terminal.read_until("first")
     shop.write("go", "")
