@@ -234,3 +234,30 @@ def test_a_certificate_is_good_by_the_clock_as_it_is(alice: Any, wall: Wall) -> 
     assert serial()
     assert "begins on" not in "\n".join(shop.report()["notes"])
     shop.good("down")
+
+
+def test_up_shows_all_that_came_since_it_began_though_the_clock_was_put_back(
+    alice: Any, wall: Wall, wait_for: Callable[..., None]
+) -> None:
+    first = """
+[services.first]
+command = "exec sleep 1000"
+port = "none"
+ready = { command = "test -e go" }
+"""
+    shop = Shop(alice, first + PAIR.replace('"SERVE web"', '"SERVE web"\ndepends_on = ["first"]'))
+    wall.set(YEAR)
+    go = shop.write("go", "")
+    shop.good("up", "-d", "web")
+    shop.good("down")
+    go.unlink()
+    up = shop.start("up", "web")
+    wait_for(lambda: shop.services().get("web", {}).get("state") == "waiting")
+    wall.set(0)
+    shop.write("go", "")
+    read_until(up, "all 2 are up")
+    get("shop.localhost", "/later")
+    said = read_until(up, "asked for /later")
+    assert "web listens" in said
+    up.terminate()
+    assert up.wait(30) == 143

@@ -125,6 +125,24 @@ def test_what_comes_after_a_line_was_written_later_though_the_clock_was_put_back
     assert shown(logs.reader().last(None, at(53))) == []
 
 
+def test_lines_after_the_places_where_the_logs_ended(logs: Logs) -> None:
+    """By no clock: those that come have earlier times."""
+    assert module.ends(logs.folder) == {}
+    for i in range(40):
+        logs.write("web", 20 + i / 10, f"before {i}")
+    logs.write("db", 20, "before")
+    ends = module.ends(logs.folder)
+    assert shown(logs.reader().last(None, after=ends)) == []
+    for i in range(40):
+        logs.write("web", 10 + i / 10, i)
+    logs.write("new", 11, "all of it")
+    assert sorted(shown(logs.reader().last(None, after=ends))) == sorted(
+        [*(f"web {i}" for i in range(40)), "new all of it"]
+    )
+    assert shown(logs.reader(lambda name: name == "web").last(3, after=ends)) == ["web 37", "web 38", "web 39"]
+    assert shown(logs.reader(lambda name: name == "db").last(3, after=ends)) == []
+
+
 def test_what_is_damaged_is_passed_over(logs: Logs) -> None:
     logs.write("web", 1, "one")
     path = path_of_segment(logs.folder / "web", 1)
