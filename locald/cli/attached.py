@@ -39,7 +39,7 @@ class Attached:
     def __init__(self, paths: Paths, request: Up) -> None:
         self._paths = paths
         self._request = request
-        self._since = str(import_module("locald.logs.lines").stamp(time.time()))
+        self._began: dict[str, tuple[int, int]] = import_module("locald.logs.reader").ends(Path(paths.journal))
         self._log: Merged | None = None
         self._board: Board | None = None  # once the daemon has begun
         self._leaving = False
@@ -137,7 +137,7 @@ class Attached:
         if board.settled:
             note(f"all {len(board)} are up; Ctrl-C ends them" if len(board) > 1 else "up; Ctrl-C ends it")
             ids = [service.id for service in board]
-            self._log = Merged(Path(self._paths.journal), ids, self._since)
+            self._log = Merged(Path(self._paths.journal), ids, self._began)
         return True
 
     # When the daemon goes.

@@ -39,7 +39,7 @@ def command(name: str, argv: tuple[str, ...]) -> int:
         raise LocaldError(f"{found.directory}: {error.strerror}", exit_code=Exit.CANNOT_RUN) from None
     environ = unpack(found.environ)
     run = import_module("locald.supervisor.foreground").run
-    code: int = run([*argv], environ, lambda pid: None, _Nothing())
+    code: int = run([*argv], environ, lambda pid, born: None, _Nothing())
     return code
 
 

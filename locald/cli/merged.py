@@ -6,7 +6,7 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
 
@@ -20,12 +20,13 @@ EARLIER = 200  # lines of before
 class Merged:
     """A thread of its own, since the terminal may take nothing for as long as somebody looks at it (Ctrl-S).
 
+    ``after``: where the logs ended when this began (logs/reader.py: ends), and so what is shown begins.
     ``broken`` becomes true when nobody reads our output any more; its descriptor can be waited for until then.
     """
 
-    def __init__(self, folder: Path, services: Iterable[str], since: str) -> None:
+    def __init__(self, folder: Path, services: Iterable[str], after: Mapping[str, tuple[int, int]]) -> None:
         self._wanted = {*services}
-        self._since = since
+        self._after = after
         self._reader = import_module("locald.logs.reader").Reader(folder, self._wanted.__contains__)
         self._ours, self._theirs = socket.socketpair()
         self.broken = False
@@ -49,7 +50,7 @@ class Merged:
 
     def _run(self) -> None:
         try:
-            self._text.show(self._reader.last(EARLIER, self._since))
+            self._text.show(self._reader.last(EARLIER, after=self._after))
             for lines in self._reader.follow(self._theirs.fileno()):
                 self._text.show(lines)
         except BrokenPipeError:

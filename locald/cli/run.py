@@ -10,7 +10,6 @@ from pathlib import Path
 
 import click
 import msgspec
-import psutil
 
 from locald.cli.options import route_options
 from locald.cli.output import note
@@ -83,11 +82,10 @@ class Link:
             self._client.close()
             self._client = None
 
-    def started(self, pid: int) -> None:
+    def started(self, pid: int, born: float) -> None:
         """The command runs; the daemon ends it should we be killed."""
-        with contextlib.suppress(psutil.Error):  # it has ended already
-            self._process = Started(pid, psutil.Process(pid).create_time())
-            self._say(self._process)
+        self._process = Started(pid, born)
+        self._say(self._process)
 
     def ended(self) -> None:
         """The command has ended by itself."""

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-PROTOCOL = 5
+PROTOCOL = 6
 
 Protocol = Literal["http1", "h2c"]  # of a server, as in proxy/routes.py
 Port = Annotated[int, Meta(ge=1, le=65535)]
@@ -49,10 +49,11 @@ class Register(Struct, tag="register", frozen=True, forbid_unknown_fields=True):
 
 
 class Started(Struct, tag="started", frozen=True, forbid_unknown_fields=True):
-    """The registered app runs: its process group, and the leader's start time against reuse of the pid."""
+    """The registered app runs: its process group, and when the leader was born, against reuse of the pid.  That is of
+    a clock that nobody can set (supervisor/family.py)."""
 
     pid: int
-    created: float
+    born: float
 
 
 class Ended(Struct, tag="ended", frozen=True, forbid_unknown_fields=True):

@@ -25,12 +25,12 @@ log = logging.getLogger("locald")
 
 @dataclass(slots=True)
 class Running:
-    """One app, while its connection is open."""
+    """One app, while its connection is open; ``began``: in time.monotonic()."""
 
     request: Register
     route: Route
     port: int
-    since: float
+    began: float
     process: Started | None = None
 
 
@@ -40,7 +40,7 @@ class KeptApp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     session: int
     request: Register
     port: int
-    since: float
+    began: float
     process: Started | None
 
 
@@ -66,7 +66,7 @@ class Apps:
         route = routing.of_app(request, port)
         self._refuse_taken(route)
         self._routes.add(route)
-        self._running[session] = Running(request, route, port, time.time())
+        self._running[session] = Running(request, route, port, time.monotonic())
         log.info("%s -> port %d (%s)", route.shown, port, route.detail)
         return Registered(request.name, self._url(route), port)
 
@@ -95,7 +95,7 @@ class Apps:
     def hand_over(self, sessions: list[Session]) -> list[KeptApp]:
         """All of them, to the next image of the daemon."""
         return [
-            KeptApp(sessions.index(session), app.request, app.port, app.since, app.process)
+            KeptApp(sessions.index(session), app.request, app.port, app.began, app.process)
             for session, app in self._running.items()
         ]
 
@@ -104,13 +104,13 @@ class Apps:
         for each in kept:
             route = routing.of_app(each.request, each.port)
             self._routes.add(route)
-            self._running[sessions[each.session]] = Running(each.request, route, each.port, each.since, each.process)
+            self._running[sessions[each.session]] = Running(each.request, route, each.port, each.began, each.process)
 
     def lost(self, session: Session) -> None:
         """The connection is gone; if its app was still running, its owner was killed, and it is ended here."""
         app = self.ended(session)
         if app is not None and app.process is not None:
-            task = asyncio.get_running_loop().create_task(end_group(app.process.pid, app.process.created))
+            task = asyncio.get_running_loop().create_task(end_group(app.process.pid, app.process.born))
             self._endings.add(task)
             task.add_done_callback(self._endings.discard)
 

@@ -79,7 +79,7 @@ class Daemon:
         self.hello = Hello(PROTOCOL, locald.__version__, os.getpid())
         self._paths = paths
         self._ports = http_port, https_port
-        self._since = time.time()
+        self._began = time.monotonic()
         self._notes: list[str] = []
         self._https: Https | None = None
         self._inherited = inherited
@@ -306,7 +306,7 @@ class Daemon:
                 app.route,
                 kind="run",
                 pid=app.process.pid if app.process else None,
-                since=app.since,
+                since=report.epoch(app.began),
                 directory=app.request.directory,
                 command=app.request.command,
             )
@@ -316,7 +316,7 @@ class Daemon:
         return Report(
             version=self.hello.version,
             pid=self.hello.pid,
-            since=self._since,
+            since=report.epoch(self._began),
             http_port=self._listeners.http_port,
             https_port=self._listeners.https_port,
             trusted=self._https is not None and self._https.trusted,

@@ -15,6 +15,7 @@ from typing import Any
 
 from locald.control import messages
 from locald.control.messages import Moved
+from locald.daemon import report
 from locald.daemon.audience import Audience
 from locald.daemon.drainers import Drainers
 from locald.daemon.line import What
@@ -167,7 +168,7 @@ class Services:
             project=running.project.name,
             name=unit.name,
             state=seen.state,
-            since=time.time() - (time.monotonic() - seen.since),
+            since=report.epoch(seen.since),
             code=seen.code,
             why=seen.why,
             url=self.url(running, unit.name),

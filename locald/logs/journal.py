@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from locald.logs.lived import Lived
 from locald.logs.names import id_of, path_of
 from locald.logs.segments import Bounds, Segments
 from locald.logs.turns import Turns
@@ -24,6 +25,7 @@ class Journal:
     def __init__(self, folder: Path, bounds: Bounds | None = None) -> None:
         self._folder = folder
         self._bounds = bounds or Bounds()
+        self._now = Lived().now
         self._turns = Turns()
         self._writers: dict[str, Writer] = {}
         self._cleared = 0.0
@@ -39,7 +41,7 @@ class Journal:
         return writer
 
     def _make(self, service: str, last: int = 0) -> Writer:
-        return Writer(service, Segments(self._folder, path_of(service), self._bounds), self._turns, last)
+        return Writer(service, Segments(self._folder, path_of(service), self._bounds, self._now), self._turns, last)
 
     def close(self, service: str) -> None:
         """The service is no more ours; its files stay."""
@@ -58,7 +60,7 @@ class Journal:
             if below == "." or id_of(below) is None:
                 continue
             with contextlib.suppress(OSError):
-                Segments(self._folder, below, self._bounds).clear()
+                Segments(self._folder, below, self._bounds, self._now).clear()
                 os.rmdir(folder)
 
     def pause(self) -> None:

@@ -7,8 +7,9 @@ import heapq
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
+from itertools import dropwhile
 from pathlib import Path
 
 from locald.errors import LocaldError
@@ -21,18 +22,30 @@ if sys.platform == "darwin":
 else:
     from locald.logs.wake_linux import Wake
 
-__all__ = ["Line", "Reader", "known"]
+__all__ = ["Line", "Place", "Reader", "ends", "known"]
 
 BLOCK = 1 << 16  # bytes that are read from the end, and then four times as many, until there are lines enough
 MISSING = b"lines are missing here: they were removed before they could be shown"
 CHUNK = 1 << 20  # bytes that are read of one service before it is the next one's turn
 
 Line = tuple[str, Record]  # of which service
+Place = tuple[int, int]  # in a log: the number of a segment, and an offset
 
 
 def known(folder: Path) -> list[str]:
     """The services that have a log, in the order of their names."""
     return sorted(service for service, path in _folders(folder) if service and numbers(path))
+
+
+def ends(folder: Path) -> dict[str, Place]:
+    """Where each log ends by now: what comes later, comes after that, whatever the clock is set to."""
+    found = {}
+    for service in known(folder):
+        path = folder / path_of(service)
+        with contextlib.suppress(OSError, IndexError):  # it is being removed
+            last = numbers(path)[-1]
+            found[service] = last, os.stat(path_of_segment(path, last)).st_size
+    return found
 
 
 def _folders(folder: Path) -> Iterator[tuple[str | None, str]]:
@@ -51,13 +64,14 @@ class Reader:
         self._wake: Wake | None = None
         self._trails: dict[str, Trail] = {}
 
-    def last(self, count: int | None, since: str = "") -> list[Line]:
-        """The last lines of all together, at most ``count``, none before the time ``since`` (as lines.stamp() has it),
-        by their times."""
+    def last(self, count: int | None, since: str = "", after: Mapping[str, Place] | None = None) -> list[Line]:
+        """The last lines of all together, at most ``count``, none before the time ``since`` (as lines.stamp() has it)
+        or before the place in ``after``, by their times."""
         for service in known(self._folder):
             if self._wanted(service):
                 trail = self._trails[service] = Trail(self._folder, service)
                 trail.seek(count, since)
+                trail.pass_over((after or {}).get(service, (0, 0)))
         found = [*_merge(trail.rest() for trail in self._trails.values())]
         return found if count is None else found[max(0, len(found) - count) :]
 
@@ -117,9 +131,12 @@ class Trail:
     def seek(self, count: int | None, since: str) -> None:
         """Stand before the last ``count`` lines, or before all.  Those before ``since`` are passed over later."""
         self._since = since
+        there = numbers(self.folder)
         not_before = datetime.fromisoformat(since).timestamp() if since else 0.0
-        for number in reversed(numbers(self.folder)):
-            if not self._open(number) or os.fstat(self._fd).st_mtime < not_before:
+        while len(there) > 1 and self._written(there[0]) < not_before:
+            del there[0]
+        for number in reversed(there):
+            if not self._open(number):
                 return
             if count is not None:
                 self._offset, have = _before(self._fd, count)
@@ -127,14 +144,29 @@ class Trail:
                 if not count:
                     return
 
+    def pass_over(self, place: Place) -> None:
+        """Go to this place, or stay after it."""
+        if (self._number, self._offset) < place and self._open(place[0]):
+            self._offset = place[1]
+
+    def _written(self, number: int) -> float:
+        """When the last line of a segment was, by the clock of then."""
+        with contextlib.suppress(OSError):
+            return os.stat(path_of_segment(self.folder, number)).st_mtime
+        return 0.0
+
     def rest(self) -> Iterator[Line]:
-        """All that is there by now, and not what is written meanwhile."""
+        """All that is there by now, and not what is written meanwhile.  ``since`` is for the first line: what comes
+        after it was written later, though the clock was put back."""
+        return dropwhile(lambda line: line[1].time < self._since, self._rest())
+
+    def _rest(self) -> Iterator[Line]:
         there = numbers(self.folder)
         if there:
             with contextlib.suppress(FileNotFoundError):
                 end = there[-1], os.stat(path_of_segment(self.folder, there[-1])).st_size
                 while (lines := self.more(end)) is not None:
-                    yield from (line for line in lines if line[1].time >= self._since)
+                    yield from lines
 
     def more(self, end: tuple[int, int] | None = None) -> list[Line] | None:
         """The next lines; None when there are none yet.  ``end``: a segment and its size, to read no further."""

@@ -12,6 +12,7 @@ import os
 import re
 import stat
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -57,13 +58,15 @@ def path_of_segment(folder: str | os.PathLike[str], number: int) -> str:
 
 
 class Segments:
-    """``root`` is the journal's folder, and ``below`` the service's in it; they are made when the first line comes."""
+    """``root`` is the journal's folder, and ``below`` the service's in it; they are made when the first line comes.
+    ``now``: see lived.py."""
 
-    def __init__(self, root: Path, below: str, bounds: Bounds) -> None:
+    def __init__(self, root: Path, below: str, bounds: Bounds, now: Callable[[], float] = time.time) -> None:
         self._root = root
         self._below = below
         self._folder = root / below
         self._bounds = bounds
+        self._now = now
         self._most = max(1, bounds.size // PARTS)  # bytes of one segment
         self._until = 0.0  # when the one that is written to is old enough for another
         self._fd = -1
@@ -143,7 +146,7 @@ class Segments:
     def clear(self) -> None:
         """Remove what is too old, and so many of the oldest that the one that is written to has room."""
         room = self._bounds.size - (self._most if self._number else 0)
-        oldest = time.time() - self._bounds.age
+        oldest = self._now() - self._bounds.age
         for number in reversed(numbers(self._folder)):
             if number != self._number:
                 path = path_of_segment(self._folder, number)

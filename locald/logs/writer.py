@@ -36,7 +36,7 @@ class Writer:
         self._turns = turns
         self._ring = Ring(last)
         self._sources: list[Source] = []
-        self._theirs: list[int] = []  # the service's ends, until it has them
+        self._fresh: list[tuple[str, int, int]] = []  # stream, our end and the service's, until it has that
         self._pending: list[bytes] = []  # what came in this turn
         self._lost = 0  # lines that could not be written since the last one that was
         self._why = ""
@@ -47,12 +47,12 @@ class Writer:
 
     def stream(self, name: str) -> int:
         """A descriptor for the service's output ``name``, "out" or "err": a PTY's, or a pipe's where there are no more
-        of those.  It stays ours to close: started() does.  Raises OSError if there is no descriptor left."""
-        if not self._theirs:
+        of those.  It stays ours to close, and nothing of it is read before started(): so a mark may say that a service
+        begins, and comes before all that it says.  Raises OSError if there is no descriptor left."""
+        if not self._fresh:
             self.began = self.last
         ours, theirs = self._open(name)
-        self._theirs.append(theirs)
-        self._sources.append(Source(name, ours, self._turns, self._take, self._sources.remove))
+        self._fresh.append((name, ours, theirs))
         return theirs
 
     def _open(self, name: str) -> tuple[int, int]:
@@ -66,12 +66,13 @@ class Writer:
 
     def started(self) -> None:
         """The service has its ends now, or will never have them: ours are closed, so that its end is seen."""
-        for fd in self._theirs:
-            os.close(fd)
-        self._theirs.clear()
+        for name, ours, theirs in self._fresh:
+            os.close(theirs)
+            self._sources.append(Source(name, ours, self._turns, self._take, self._sources.remove))
+        self._fresh.clear()
 
     def mark(self, text: str) -> None:
-        """Something that happened, after all that the service has said by now."""
+        """Something that happened, after all that was said by now; who is not started() has said nothing."""
         for source in [*self._sources]:
             source.drain()
             source.end_line()

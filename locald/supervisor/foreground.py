@@ -14,12 +14,18 @@ import shlex
 import signal
 import socket
 import subprocess
+import sys
 import termios
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from locald.errors import Exit, LocaldError
 from locald.wakeup import signals
+
+if sys.platform == "darwin":
+    from locald.supervisor import family_darwin as system
+else:
+    from locald.supervisor import family_linux as system
 
 __all__ = ["Watch", "run"]
 
@@ -48,16 +54,17 @@ class Watch(Protocol):
         """A second has passed without a descriptor to wait for."""
 
 
-def run(command: Sequence[str], environ: Mapping[str, str], started: Callable[[int], None], watch: Watch) -> int:
+def run(command: Sequence[str], environ: Mapping[str, str], started: Callable[[int, float], None], watch: Watch) -> int:
     """Run the command to its end; its exit code, or 128 and the number of the signal that ended it.
 
-    ``started`` is called with its pid, which is its process group too.  Raises LocaldError with exit code
-    127 when there is no such command, and 126 when it cannot be run.
+    ``started`` is called with its pid, which is its process group too, and its birth (family.py).  Raises LocaldError
+    with exit code 127 when there is no such command, and 126 when it cannot be run.
     """
     with signals(PASSED_ON, always=(signal.SIGCHLD,)) as wakeup, _Terminal() as terminal:
         child = _spawn(command, environ)
         terminal.give_to(child.pid)
-        started(child.pid)
+        if kin := system.kin(child.pid):
+            started(kin.pid, kin.born)
         return _follow(child, wakeup, terminal, watch)
 
 

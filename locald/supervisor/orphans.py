@@ -9,28 +9,24 @@ import asyncio
 import logging
 import os
 import signal
+import sys
 
-import psutil
+if sys.platform == "darwin":
+    from locald.supervisor import family_darwin as system
+else:
+    from locald.supervisor import family_linux as system
 
-__all__ = ["GRACE_S", "end_group", "start_time"]
+__all__ = ["GRACE_S", "end_group"]
 
 log = logging.getLogger("locald.supervisor")
 
 GRACE_S = 5.0  # between SIGTERM and SIGKILL
-CLOCK_STEP_S = 1.0  # start times are rounded differently by the kernel's clocks; pids recur far later
 
 
-def start_time(pid: int) -> float:
-    """When the process began, in seconds of the Unix epoch; 0 when it is gone."""
-    try:
-        return psutil.Process(pid).create_time()
-    except psutil.Error:
-        return 0.0
-
-
-async def end_group(pid: int, created: float) -> None:
-    """SIGTERM to the process group of ``pid``, SIGKILL after GRACE_S, if the leader began at ``created``."""
-    if abs(start_time(pid) - created) > CLOCK_STEP_S:
+async def end_group(pid: int, born: float) -> None:
+    """SIGTERM to the process group of ``pid``, SIGKILL after GRACE_S, if the leader was born at that moment."""
+    leader = system.kin(pid)
+    if leader is None or leader.born != born:
         return  # gone already, or another process by now
     log.warning("the command in process group %d lost its owner: ending it", pid)
     if not _signal(pid, signal.SIGTERM):

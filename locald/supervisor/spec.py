@@ -91,7 +91,7 @@ class Sink(Protocol):
         """A new descriptor for the child to write to; called for both at each start.  Raises OSError."""
 
     def started(self) -> None:
-        """The child has its descriptors, or could not be started: ours can be closed."""
+        """The child has its descriptors, or could not be started: ours can be closed, and from now on it is read."""
 
     def mark(self, text: str) -> None:
         """Put a line of ours among its own: started, ended, restarted."""

@@ -374,13 +374,13 @@ class Supervisor:
             try:
                 out, err = sink.stream("out"), sink.stream("err")
                 pid = child.spawn(start, f"{self.token}:{run.id}", out, err)
+                self._mark(run, f"started: {shlex.join(start.argv)} (process {pid})")
             finally:
-                sink.started()
+                sink.started()  # only now it is read, so that the mark comes before its first words
         except LocaldError as error:
             raise child.SpawnError(error.message + (f" ({error.hint})" if error.hint else ""), 1, final=True) from None
         except OSError as error:
             raise child.SpawnError(f"its output cannot be kept: {error}", 1, final=False) from None
-        self._mark(run, f"started: {shlex.join(start.argv)} (process {pid})")
         return pid
 
     def _do_not_spawn(self, run: _Run) -> None:

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from users import alice, bob, installation, installed, make_user, wait_for_fixture
+from wall import wall, wall_library
 
-__all__ = ["alice", "bob", "installation", "installed", "make_user", "wait_for_fixture"]
+__all__ = ["alice", "bob", "installation", "installed", "make_user", "wait_for_fixture", "wall", "wall_library"]

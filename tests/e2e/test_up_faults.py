@@ -9,34 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
-from shop import PAIR, Shop, ask, get, read_until
-
-
-def kill_daemon(shop: Shop) -> dict[str, Any]:
-    """By SIGKILL; what was up before."""
-    before = shop.services()
-    daemon = shop.user.daemon()
-    daemon.kill()
-    psutil.wait_procs([daemon], 15)
-    return before
+from shop import PAIR, Shop, are_gone, ask, get, kill_daemon, read_until
 
 
 def state_of(shop: Shop) -> Path:
     path: Path = shop.user.home / ".local/state/locald/projects.json"
     return path
-
-
-def are_gone(services: dict[str, Any]) -> bool:
-    return not any(_runs(each["pid"]) for each in services.values())
-
-
-def _runs(pid: int) -> bool:
-    """A zombie does not: whose child it is may take its time."""
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def test_after_a_killed_daemon_the_next_one_ends_what_it_left_and_brings_it_up_again(alice: Any) -> None:

@@ -140,3 +140,24 @@ def read_until(process: subprocess.Popen[str], word: str) -> str:
         if word in line:
             return text
     raise AssertionError(f"it ended without {word!r}: {text}")
+
+
+def kill_daemon(shop: Shop) -> dict[str, Any]:
+    """By SIGKILL; what was up before."""
+    before = shop.services()
+    daemon = shop.user.daemon()
+    daemon.kill()
+    psutil.wait_procs([daemon], 15)
+    return before
+
+
+def are_gone(services: dict[str, Any]) -> bool:
+    return not any(_runs(each["pid"]) for each in services.values())
+
+
+def _runs(pid: int) -> bool:
+    """A zombie does not: whose child it is may take its time."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -10,6 +10,7 @@ import errno
 import fcntl
 import os
 import pty
+import select
 import shutil
 import stat
 import struct
@@ -49,6 +50,7 @@ class Terminal:
     def read_until(self, word: str) -> str:
         text = ""
         while word not in text:
+            assert select.select([self.fd], [], [], 60)[0], f"a minute without {word!r}: {text}"
             try:
                 data = os.read(self.fd, 4096)
             except OSError as error:

@@ -118,12 +118,13 @@ def test_the_next_daemon_in_the_same_process_goes_on_in_the_middle_of_a_line(fol
 def test_a_hand_over_that_comes_to_nothing_is_undone(folder: Path) -> None:
     async def work(journal: Journal) -> None:
         web = journal.open("web")
-        fd = web.stream("out")
+        fd = os.dup(web.stream("out"))
+        web.started()
         journal.hand_over()
         os.write(fd, b"meanwhile\n")
         journal.resume()
         web.mark("after")
-        web.started()
+        os.close(fd)
 
     inside(folder, work)
     assert [record.text for record in lines(folder, "web")] == [b"meanwhile", b"after"]

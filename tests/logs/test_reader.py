@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,37 @@ def test_lines_since_a_time(logs: Logs) -> None:
     assert shown(logs.reader().last(None, at(57))) == ["web 57", "web 58", "web 59"]
     assert shown(logs.reader().last(2, at(57))) == ["web 58", "web 59"]
     assert shown(logs.reader().last(None, "2027-01-01T00:00:00.000000Z")) == []
+
+
+def test_what_comes_after_a_line_was_written_later_though_the_clock_was_put_back(logs: Logs) -> None:
+    """Each line in a segment of its own, which has the time that the clock told then."""
+    clock = {"one": 10, "two": 50, "put back": 20, "put right": 52}
+    for number, (text, second) in enumerate(clock.items(), 1):
+        logs.write("web", second, text, size=200)
+        then = datetime.fromisoformat(at(second)).timestamp()
+        os.utime(path_of_segment(logs.folder / "web", number), (then, then))
+    assert shown(logs.reader().last(None, at(49))) == ["web two", "web put back", "web put right"]
+    assert shown(logs.reader().last(None, at(15))) == ["web two", "web put back", "web put right"]
+    assert shown(logs.reader().last(None, at(51))) == ["web put right"]
+    assert shown(logs.reader().last(None, at(53))) == []
+
+
+def test_lines_after_the_places_where_the_logs_ended(logs: Logs) -> None:
+    """By no clock: those that come have earlier times."""
+    assert module.ends(logs.folder) == {}
+    for i in range(40):
+        logs.write("web", 20 + i / 10, f"before {i}")
+    logs.write("db", 20, "before")
+    ends = module.ends(logs.folder)
+    assert shown(logs.reader().last(None, after=ends)) == []
+    for i in range(40):
+        logs.write("web", 10 + i / 10, i)
+    logs.write("new", 11, "all of it")
+    assert sorted(shown(logs.reader().last(None, after=ends))) == sorted(
+        [*(f"web {i}" for i in range(40)), "new all of it"]
+    )
+    assert shown(logs.reader(lambda name: name == "web").last(3, after=ends)) == ["web 37", "web 38", "web 39"]
+    assert shown(logs.reader(lambda name: name == "db").last(3, after=ends)) == []
 
 
 def test_what_is_damaged_is_passed_over(logs: Logs) -> None:

@@ -121,6 +121,37 @@ def test_what_is_long_gone_is_cleared_with_its_folders(folder: Path) -> None:
     assert left == ["notes", "notes/of-the-user.txt", "shop", "shop/web", "shop/web/00000001.log"]
 
 
+@pytest.mark.parametrize("step", [-365 * DAY, 365 * DAY], ids=["back", "forward"])
+def test_a_clock_that_is_set_makes_nothing_older(folder: Path, monkeypatch: pytest.MonkeyPatch, step: float) -> None:
+    """While we run; a daemon that begins believes the clock, and clears what is old by it."""
+    tell = time.time
+    segments = Segments(folder, "old", Bounds())
+    segments.append(line("yesterday's"))
+    segments.close()
+    path = Path(path_of_segment(folder / "old", 1))
+    os.utime(path, (0, time.time() - DAY))
+
+    async def work(journal: Journal) -> None:
+        journal.open("web").mark("before")
+        monkeypatch.setattr(time, "time", lambda: tell() + step)
+        journal.clear()
+        journal.open("other").mark("after")
+        journal.open("web").mark("after")
+        monkeypatch.setattr(time, "time", tell)
+        journal.open("web").mark("as before")
+        assert path.exists()
+
+    inside(folder, work)
+    assert [record.text for record in lines(folder, "web")] == [b"before", b"after", b"as before"]
+    monkeypatch.setattr(time, "time", lambda: tell() + step)
+
+    async def later(journal: Journal) -> None:
+        journal.open("web")
+
+    inside(folder, later)
+    assert path.exists() == (step < 0)
+
+
 @pytest.mark.parametrize("accident", ["removed", "emptied", "folder removed"])
 def test_a_log_that_the_user_removes_goes_on(folder: Path, segments: Segments, accident: str) -> None:
     segments.append(line(1))

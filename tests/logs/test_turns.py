@@ -93,6 +93,7 @@ def test_a_quiet_service_is_heard_beside_one_that_floods(folder: Path, monkeypat
             await until(lambda: web.last > 1000)
             monkeypatch.setattr(writer, "terminal", source.pipe)
             os.write(quiet.stream("out"), b"hello\n")
+            quiet.started()
             turns = 0
             while not quiet.last:
                 await asyncio.sleep(0)
@@ -137,9 +138,9 @@ def test_what_comes_in_a_turn_is_one_write(folder: Path, monkeypatch: pytest.Mon
         web = journal.open("web")
         for name in ("out", "err"):
             write(web.stream(name), b"line\n" * 100)
+        web.started()
         monkeypatch.setattr(os, "write", counting)
         await until(lambda: web._ring.last)
-        web.started()
 
     inside(folder, work)
     assert writes == [200]

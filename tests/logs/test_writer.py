@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import stat
@@ -82,8 +83,8 @@ def test_a_mark_comes_after_all_that_was_said(folder: Path) -> None:
     async def work(journal: Journal) -> None:
         web = journal.open("web")
         os.write(web.stream("out"), b"x" * 1000 + b"\nlast words")
-        web.mark("exited with 0\x1b\n")
         web.started()
+        web.mark("exited with 0\x1b\n")
 
     inside(folder, work)
     assert [(record.stream, len(record.text)) for record in lines(folder, "web")] == [
@@ -92,6 +93,22 @@ def test_a_mark_comes_after_all_that_was_said(folder: Path) -> None:
         ("mark", 15),
     ]
     assert stored(folder, "web").endswith(b" mark exited with 0  \n")
+
+
+def test_a_mark_that_it_began_comes_before_all_that_it_said_and_after_what_was_before(folder: Path) -> None:
+    async def work(journal: Journal) -> None:
+        web = journal.open("web")
+        with start(web, "import os; os.write(1, b'one'); os.read(0, 1)") as process:
+            assert process.wait() == 0  # the loop had no turn to read it
+        assert web.last == 0
+        os.write(web.stream("out"), b"two\n")
+        await asyncio.sleep(0)  # nor is it read in a turn of the loop
+        web.mark("started")
+        web.started()
+        web.mark("ended")
+
+    inside(folder, work)
+    assert [record.text for record in lines(folder, "web")] == [b"one", b"started", b"two", b"ended"]
 
 
 def test_an_unfinished_line_is_seen_after_a_while_and_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,6 +87,22 @@ def test_a_tool_that_ignores_its_port_is_found(tmp_path: Path, address: str) -> 
         assert seen.address == ("::1" if address == "::1" else "127.0.0.1")
         assert seen.notes == (f"listens on port {chosen}, and not on {told} as the environment said",)
         assert seen.notes[0] in rig.sinks["web"].marks
+
+    run(tmp_path, test)
+
+
+def test_one_that_is_suspended_before_it_answers_is_unhealthy_and_then_ready(tmp_path: Path) -> None:
+    """The system takes connections for it meanwhile."""
+
+    async def test(rig: Rig) -> None:
+        script = SERVER + "s = listen(port); os.kill(os.getpid(), 19); serve(s, '200')"
+        rig.python("web", script, port=free_port(), ready=Ready(http="/", timeout_s=0.5))
+        rig.supervisor.start("web")
+        seen = await rig.until("web", "unhealthy")
+        assert seen.pid is not None
+        os.kill(seen.pid, signal.SIGCONT)
+        await rig.until("web", "ready")
+        assert rig.history("web") == ["starting", "unhealthy", "ready"]
 
     run(tmp_path, test)
 
