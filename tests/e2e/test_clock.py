@@ -170,31 +170,40 @@ def asked(shop: Shop, *words: str) -> list[str]:
     return [line.split()[-1] for line in shop.good("logs", "web", *words).splitlines() if "asked for" in line]
 
 
+def files(shop: Shop) -> list[Path]:
+    """Those of the log."""
+    return [*(shop.user.home / ".local/state/locald/journal").rglob("*.log")]
+
+
 def stamp_files(shop: Shop) -> None:
     """Give the files of the log the times that the kernel would have given them, had its clock been set."""
-    files = [*(shop.user.home / ".local/state/locald/journal").rglob("*.log")]
-    assert files
-    for path in files:
+    for path in files(shop):
         last = datetime.fromisoformat(path.read_text().splitlines()[-1].split()[0]).timestamp()
         os.utime(path, (last, last))
 
 
-def test_the_log_keeps_its_order_and_loses_nothing(alice: Any, wall: Wall) -> None:
+def test_the_log_keeps_its_order_and_loses_nothing(alice: Any, wall: Wall, wait_for: Callable[..., None]) -> None:
     shop = Shop(alice, PAIR)
+
+    def visit(path: str) -> None:
+        """Until it is in the log."""
+        get("shop.localhost", path)
+        wait_for(lambda: any(path + "\n" in each.read_text() for each in files(shop)))
+
     shop.good("up", "-d")
     shop.good("down", "api")
-    get("shop.localhost", "/right")
+    visit("/right")
     wall.set(YEAR)
-    get("shop.localhost", "/ahead")
+    visit("/ahead")
     shop.good("down")
     stamp_files(shop)
     shop.good("up", "-d", "web")  # its log is opened anew, and what is too old is removed
     assert "api listens" in shop.good("logs", "api")
-    get("shop.localhost", "/ahead-again")
+    visit("/ahead-again")
     wall.set(-DAY)
-    get("shop.localhost", "/behind")
+    visit("/behind")
     wall.set(0)
-    get("shop.localhost", "/right-again")
+    visit("/right-again")
     stamp_files(shop)
     everything = ["/right", "/ahead", "/ahead-again", "/behind", "/right-again"]
     assert asked(shop) == everything

@@ -102,7 +102,8 @@ def test_up_is_suspended_while_all_starts_and_again_while_it_shows_the_log(
     wait_for(lambda: {each["state"] for each in shop.services().values()} == {"ready"})
     os.write(terminal.fd, b"\n")
     terminal.read_until("all 2 are up")
-    terminal.read_until("here")
+    get("shop.localhost", "/one")
+    terminal.read_until("asked for /one")
 
     os.write(terminal.fd, b"\x1a")
     terminal.read_until("second")
