@@ -20,9 +20,10 @@ import msgspec
 
 from locald.errors import LocaldError
 from locald.supervisor import cgroup, child
+from locald.supervisor.arrivals import Arrivals
 from locald.supervisor.forest import Forest, Tree
 from locald.supervisor.lifecycle import Command, Do, Life, Timer
-from locald.supervisor.probes import Found, Probe
+from locald.supervisor.probes import Found, Listeners, Probe
 from locald.supervisor.remains import Remains
 from locald.supervisor.spec import Process, Ready, Seen, Sink, Spec, Start, words
 
@@ -108,6 +109,7 @@ class Supervisor:
         self._runs: dict[str, _Run] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._boot = system.boot()
+        self._arrivals = Arrivals(system.open_ports) if system.open_ports() is not None else None
         me = system.kin(os.getpid())
         token = f"{house}.{os.getpid()}.{me.born if me else 0.0}.{secrets.token_hex(8)}"
         child.default_signals()
@@ -407,7 +409,8 @@ class Supervisor:
         probe = Probe(
             start,
             run.ready,
-            lambda: system.listeners(self._forest.living(tree)),
+            lambda port: self._listeners(tree, port),
+            self._arrivals,
             run.spoken,
             lambda argv: self._command(tree, start, argv),
         )
@@ -417,8 +420,15 @@ class Supervisor:
         if found.note:
             run.kept.notes = (*run.kept.notes, found.note)
             self._mark(run, found.note)
-        self._forest.living(tree)  # who leaves it later is known from now on
+        self._forest.note()
         self._do(run, run.life.ready(time.monotonic()))
+
+    def _listeners(self, tree: Tree, port: int) -> Listeners:
+        """Where its processes listen; its leader is enough, if that has the port, and need not be looked for."""
+        found = system.listeners([tree.leader] if tree.leader else [])
+        if all(each != port for _, each in found):
+            found = system.listeners(self._forest.living(tree))
+        return found
 
     def _unprobe(self, run: _Run) -> None:
         if run.probe:
