@@ -11,7 +11,7 @@ from collections.abc import Callable
 __all__ = ["Arrivals"]
 
 SHARE = 0.05  # of the time that a service has taken by now, until the next look: it is told so much later at most
-LEAST_S, MOST_S = 0.005, 0.1
+LEAST_S, MOST_S = 0.01, 0.1
 
 
 class Arrivals:
@@ -21,7 +21,8 @@ class Arrivals:
         self._look = look
         self._loop = asyncio.get_running_loop()
         self._waiting: dict[asyncio.Future[None], tuple[int, float]] = {}  # for which port, and how long between looks
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None  # of uvloop one without when(), if it is due already
+        self._due = 0.0
 
     async def wait(self, port: int, elapsed: float, seconds: float) -> bool:
         """Whether somebody listens on the port, at the latest after so many seconds.  ``elapsed``: how long it has been
@@ -41,17 +42,13 @@ class Arrivals:
 
     def _plan(self) -> None:
         """Look again when the most eager wants it."""
-        if not self._waiting:
-            if self._timer:
-                self._timer.cancel()
-            self._timer = None
-            return
-        due = self._loop.time() + min(every for _, every in self._waiting.values())
-        if self._timer and self._timer.when() <= due:
-            return
-        if self._timer:
+        due = self._loop.time() + min((every for _, every in self._waiting.values()), default=0.0)
+        if self._timer and (not self._waiting or due < self._due):
             self._timer.cancel()
-        self._timer = self._loop.call_at(due, self._tick)
+            self._timer = None
+        if self._waiting and not self._timer:
+            self._due = due
+            self._timer = self._loop.call_at(due, self._tick)
 
     def _tick(self) -> None:
         self._timer = None

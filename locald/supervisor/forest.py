@@ -34,6 +34,7 @@ __all__ = ["Forest", "Tree"]
 log = logging.getLogger("locald.supervisor")
 
 TABLE_S = 0.1  # a table of processes as old as this is new enough to look for ports
+NOTE_S = 0.5  # those that are ready within this are looked at together
 LOOK_AGAIN_S = 0.5
 ROUNDS = 40  # of SIGKILL, and it is said aloud that somebody is still there; from then on once a second
 
@@ -123,9 +124,9 @@ class Forest:
         return set(self._living(tree, table))
 
     def note(self) -> None:
-        """See who is in each tree: who leaves it later is then known.  Ten times a second at most."""
+        """See who is in each tree: who leaves it later is then known.  Twice a second at most."""
         if not self._noting:
-            wait = self._table_time + TABLE_S - time.monotonic()
+            wait = self._table_time + NOTE_S - time.monotonic()
             if wait > 0:
                 self._noting = self._loop.call_later(wait, self._note)
             else:

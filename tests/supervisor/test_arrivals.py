@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 from services import SERVER, Rig, run
 
 from locald.supervisor import arrivals, forest, probes, supervisor
@@ -73,7 +74,7 @@ class Ports:
 
 
 def in_a_loop(work: Coroutine[Any, Any, None]) -> None:
-    with asyncio.Runner() as runner:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(work)
 
 
@@ -91,6 +92,17 @@ def test_each_is_told_of_its_port_by_one_look_for_all() -> None:
         assert order == [80, 80, 81]
         assert ports.count == 4
         assert heard._timer is None, "nobody waits"
+
+    in_a_loop(main())
+
+
+def test_a_look_that_is_due_already(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process may be stopped between two looks at the clock; uvloop then gives a handle of another kind."""
+    monkeypatch.setattr(arrivals, "LEAST_S", 0.0)
+
+    async def main() -> None:
+        heard = Arrivals(Ports(set(), set(), {80, 81}))
+        assert await asyncio.gather(heard.wait(80, 0.0, 30.0), heard.wait(81, 0.0, 30.0)) == [True, True]
 
     in_a_loop(main())
 
@@ -165,6 +177,7 @@ def test_where_it_is_not_heard_it_is_dialled(tmp_path: Path, monkeypatch: pytest
 def test_a_service_is_younger_than_the_last_look_at_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Looks are shared, and one from before it began must not say that nobody is there."""
     monkeypatch.setattr(forest, "TABLE_S", 1000.0)
+    monkeypatch.setattr(forest, "NOTE_S", 1000.0)
 
     async def test(rig: Rig) -> None:
         rig.sh("first", "exec sleep 1000")
