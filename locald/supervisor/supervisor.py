@@ -35,6 +35,7 @@ else:
 __all__ = ["Handed", "Supervisor"]
 
 COMMAND_S = 30.0  # for the command of a readiness check
+SPAWN_S = 0.01  # of a turn of the loop
 ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 
 
@@ -67,7 +68,6 @@ class _Run:
         self.told = kept.life.state
         self.sink: Sink | None = None
         self.timer: asyncio.TimerHandle | None = None
-        self.spawning: asyncio.Handle | None = None
         self.probe: asyncio.Task[None] | None = None
         self.spoken = asyncio.Event()
         self.gone: list[asyncio.Future[None]] = []  # who waits for the last of its processes
@@ -107,6 +107,7 @@ class Supervisor:
         self._cgroups = cgroup.find() if cgroups else None
         self._loop = asyncio.get_running_loop()
         self._runs: dict[str, _Run] = {}
+        self._to_spawn: dict[str, _Run] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._boot = system.boot()
         self._arrivals = Arrivals(system.open_ports) if system.open_ports() is not None else None
@@ -213,6 +214,10 @@ class Supervisor:
             notes=kept.notes if life.alive else (),
         )
 
+    def found(self, service: str) -> Found:
+        """Where it was found to listen, of look() what is asked for most."""
+        return self._runs[service].kept.found
+
     def all(self) -> list[Seen]:
         """All services, in the order they were added in."""
         return [self.look(service) for service in self._runs]
@@ -250,9 +255,8 @@ class Supervisor:
         for run in self._runs.values():
             if run.timer:
                 run.timer.cancel()
-            if run.spawning:
-                run.spawning.cancel()
             self._unprobe(run)
+        self._to_spawn.clear()
         return msgspec.to_builtins(self.data(), str_keys=True)
 
     def adopt(self, data: Any) -> None:
@@ -292,8 +296,9 @@ class Supervisor:
                 case Timer(after):
                     self._set_timer(run, after)
                 case Do.SPAWN:
-                    # In a turn of the loop of its own: each takes a millisecond or two, and there may be 200.
-                    run.spawning = self._loop.call_soon(self._spawn, run)
+                    if not self._to_spawn:
+                        self._loop.call_soon(self._spawn_some)
+                    self._to_spawn[run.id] = run
                 case Do.PROBE if run.kept.start:
                     run.probe = self._task(self._probe(run, run.kept.start))
                 case Do.UNPROBE:
@@ -344,8 +349,19 @@ class Supervisor:
 
     # Starting.
 
+    def _spawn_some(self) -> None:
+        """Each takes a millisecond or two, ten on a busy machine, and there may be 200: others get their turn."""
+        until = time.monotonic() + SPAWN_S
+        try:
+            while self._to_spawn:
+                self._spawn(self._to_spawn.pop(next(iter(self._to_spawn))))
+                if time.monotonic() >= until:
+                    break
+        finally:
+            if self._to_spawn:
+                self._loop.call_soon(self._spawn_some)
+
     def _spawn(self, run: _Run) -> None:
-        run.spawning = None
         try:
             pid = self._launch(run)
         except child.SpawnError as error:
@@ -379,9 +395,7 @@ class Supervisor:
 
     def _do_not_spawn(self, run: _Run) -> None:
         """It was to be started in a moment, and is now not."""
-        if run.spawning:
-            run.spawning.cancel()
-            run.spawning = None
+        self._to_spawn.pop(run.id, None)
         self._fell(run)
         self._do(run, run.life.empty(0, time.monotonic()))
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 import uvloop
 from services import Rig, run
+
+from locald.supervisor import supervisor
+from locald.supervisor.spec import Start
 
 LOOPS = pytest.mark.parametrize("loop", [uvloop.new_event_loop, asyncio.new_event_loop], ids=["uvloop", "asyncio"])
 
@@ -29,3 +33,40 @@ def test_a_service_runs_and_stops(tmp_path: Path, loop) -> None:
         assert rig.supervisor.processes() == []
 
     run(tmp_path, test, loop)
+
+
+def test_others_get_their_turn_while_many_are_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "SPAWN_S", 0.0)
+
+    async def test(rig: Rig) -> None:
+        turns = 0
+        spawned: dict[str, int] = {}
+        loop = asyncio.get_running_loop()
+
+        def turn() -> None:
+            nonlocal turns
+            turns += 1
+            if len(spawned) < 5:
+                loop.call_soon(turn)
+
+        def noted(name: str, start: Callable[[], Start]) -> Callable[[], Start]:
+            def prepare() -> Start:
+                spawned[name] = turns
+                return start()
+
+            return prepare
+
+        names = [f"s{i}" for i in range(5)]
+        for name in names:
+            rig.sh(name, "exec sleep 1000")
+            rig.starts[name] = noted(name, rig.starts[name])
+            rig.supervisor.start(name)
+        turn()
+        await rig.supervisor.stop("s3")
+        for name in {*names} - {"s3"}:
+            await rig.until(name, "ready")
+        assert [*spawned] == ["s0", "s1", "s2", "s4"], "in the order they were asked for"
+        assert len({*spawned.values()}) == 4, "each in a turn of its own"
+        spawned["s3"] = turns  # nobody counts any more
+
+    run(tmp_path, test)
