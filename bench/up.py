@@ -1,4 +1,5 @@
-"""up.py BIN FOLDER: how long services take from the command to their answer, as JSON; in seconds where it says so.
+"""up.py BIN FOLDER: how long services take from the command to their answer, and the versions of other process managers
+that were there to be asked for the same, as JSON; in seconds unless it says otherwise.
 
 Runs as an ordinary user.  Each round starts what it measures anew, and the cases take turns.
 """
@@ -7,8 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import socket
 import statistics
 import subprocess
 import sys
@@ -16,10 +15,13 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent))
+from managers import MANAGERS, ORDERED, STEP, Service, answers
+
 ROUNDS, ROUNDS_OF_MANY = 9, 3
 MANY, LAYER = 50, 5
 IDLE_S = 60
-FIRST_PORT = 15000  # of those that honcho counts up from; ours are from 20000 on
+FIRST_PORT = 15000  # of other managers' services; ours are from 20000 on
 SERVER = """\
 import os, socket
 server = socket.create_server(("127.0.0.1", int(os.environ["PORT"])))
@@ -36,15 +38,6 @@ command = f"exec {bin_}/python -S -E {folder}/server.py"
 def locald(*words: str, where: Path) -> None:
     done = subprocess.run([bin_ / "locald", *words], cwd=where, capture_output=True, text=True)
     assert done.returncode == 0, (words, done.stdout, done.stderr)
-
-
-def answers(port: int, host: str) -> bool:
-    try:
-        with socket.create_connection(("127.0.0.1", port), timeout=10) as sock:
-            sock.sendall(f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
-            return sock.makefile("rb").read().startswith(b"HTTP/1.1 200")
-    except OSError:
-        return False
 
 
 def until_answers(ports: list[int]) -> None:
@@ -94,18 +87,12 @@ def up(where: Path, host: str) -> float:
     return timed(run)
 
 
-def honcho() -> float:
-    """All of them by honcho, which knows no order, until each has answered."""
-    (folder / "Procfile").write_text("".join(f"s{i}: {command}\n" for i in range(MANY)))
-    # Its processes get ports that are 100 apart.
-    ports = [FIRST_PORT + 100 * i for i in range(MANY)]
-    with subprocess.Popen(
-        [shutil.which("honcho") or "honcho", "start", "-p", str(FIRST_PORT)],
-        cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    ) as child:  # fmt: skip
-        seconds = timed(lambda: until_answers(ports))
-        child.terminate()
-    return seconds
+def services(ordered: bool) -> list[Service]:
+    """The same ones for other managers."""
+    return [
+        Service(f"s{i}", command, FIRST_PORT + STEP * i, (f"s{i - LAYER}",) if ordered and i >= LAYER else ())
+        for i in range(MANY)
+    ]
 
 
 def daemon() -> int:
@@ -131,6 +118,7 @@ def main() -> None:
     (folder / "server.py").write_text(SERVER)
     one = project("one", iter([service("web", [])]))
     many, free = project("many", layers()), project("free", (service(f"s{i}", []) for i in range(MANY)))
+    versions = {manager: version for manager in MANAGERS if (version := manager.installed())}
     found: dict[str, list[float]] = {}
 
     def note(name: str, value: float) -> None:
@@ -150,8 +138,10 @@ def main() -> None:
             note(f"{name}: memory, MB", status(daemon(), "VmRSS") / 1024)
             note(f"{name}: down", timed(lambda where=where: locald("down", where=where)))  # type: ignore[misc]
             locald("daemon", "stop", where=where)
-        if shutil.which("honcho"):
-            note("honcho", honcho())
+        for manager in versions:
+            for case, ordered in (("free", False), ("layers", True)):
+                if not ordered or manager in ORDERED:
+                    note(f"{case}: {manager.name}", manager.seconds(folder, services(ordered)))
     locald("up", "-d", where=one)
     pid = daemon()
     before = wake_ups(pid)
@@ -160,7 +150,8 @@ def main() -> None:
     note("idle: memory, MB", status(pid, "VmRSS") / 1024)
     locald("down", where=one)
     locald("daemon", "stop", where=one)
-    print(json.dumps({name: statistics.median(values) for name, values in found.items()}))
+    medians = {name: statistics.median(values) for name, values in found.items()}
+    print(json.dumps([medians, {manager.name: version for manager, version in versions.items()}]))
 
 
 main()

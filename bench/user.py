@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 UID = 61001
 BIN = Path(sys.executable).parent
 INSTALLED = ROOT / "build/bench/bin"  # of a wheel's installation: an editable one pays for its import hook
-PATH = f"{BIN}:/usr/bin:/bin:/usr/sbin"
+PATH = f"{BIN}:/usr/bin:/bin:/usr/sbin:/usr/local/bin"
 
 
 def home(path: Path) -> dict[str, str]:

@@ -40,7 +40,7 @@ def load(text: str, file: str, example: str = "") -> dict[str, Any]:
 def unknown(table: dict[str, Any], struct: type[msgspec.Struct]) -> tuple[str, str]:
     """The first key that the struct does not have, and which was meant; two times "" if there is none."""
     # msgspec refuses these too, and does not say which word was meant.
-    known = [field.encode_name for field in msgspec.structs.fields(struct)]
+    known = struct.__struct_encode_fields__
     for key in table:
         if key not in known:
             return key, near(key, known, "the keys there are")

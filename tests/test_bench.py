@@ -10,13 +10,19 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+from locald.supervisor.ports import is_free
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT / "bench"))
 
+import managers  # noqa: E402
+import supervised  # noqa: E402
+from managers import HONCHO, MANAGERS, OVERMIND, PROCESS_COMPOSE, Manager, Service  # noqa: E402
 from proxy import loads, measure, report  # noqa: E402
 from proxy.loads import DOWNLOAD, ECHO, GET, GIB, IDLE, STEADY, UPLOAD, LoadFailed  # noqa: E402
 
@@ -213,3 +219,141 @@ def established(port: int) -> int:
     """How many connections the kernel has, on the side of the port."""
     lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
     return sum(line.split()[1].endswith(f":{port:04X}") and line.split()[3] == "01" for line in lines)
+
+
+# Other process managers.  Two of them are not to be had here, so FAKES stand in for them: programs of the same name that
+# understand the words and the files that their documentation has, and nothing else.  What they take is no result.
+
+FAKE = """#!{python} -IS
+# A FAKE of {name}, for a test of the bench.
+import argparse, json, os, signal, socket, subprocess, sys, time
+
+def ended(*_): sys.exit(0)
+signal.signal(signal.SIGTERM, ended)
+children = []
+def start(name, command, port):
+    with open("started", "a") as file: file.write(name + "\\n")
+    children.append(subprocess.Popen(["sh", "-c", command], env=dict(os.environ, PORT=str(port))))
+def answers(port):
+    try:
+        with socket.create_connection(("127.0.0.1", port)) as sock:
+            sock.sendall(b"GET / HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n")
+            return sock.recv(1000).startswith(b"HTTP/1.1 200")
+    except OSError:
+        return False
+try:
+{body}
+    signal.pause()
+finally:
+    for child in children: child.kill()
+    for child in children: child.wait()
+"""
+AS_OVERMIND = """
+    if sys.argv[1:] == ["--version"]: sys.exit(print("Overmind version 0.0-fake"))
+    words = argparse.ArgumentParser()
+    words.add_argument("verb", choices=["start"])
+    words.add_argument("-p", type=int); words.add_argument("-P", type=int); words.add_argument("-s")
+    said = words.parse_args()
+    for i, line in enumerate(open("Procfile")):
+        name, _, command = line.partition(": ")
+        start(name, command, said.p + i * said.P)
+"""
+AS_PROCESS_COMPOSE = """
+    if sys.argv[1:] == ["version", "--short"]: sys.exit(print("v0.0-fake"))
+    words = argparse.ArgumentParser()
+    words.add_argument("verb", choices=["up"])
+    words.add_argument("-t", choices=["false"]); words.add_argument("--no-server", action="store_true")
+    words.add_argument("-f"); words.add_argument("-L")
+    left = json.load(open(words.parse_args().f))["processes"]
+    ready = set()
+    while left:
+        for name, process in list(left.items()):
+            assert all(need == {"condition": "process_healthy"} for need in process["depends_on"].values())
+            if ready.issuperset(process["depends_on"]):
+                probe = left.pop(name)["readiness_probe"]["http_get"]
+                start(name, process["command"], process["environment"][0].partition("=")[2])
+                while not answers(probe["port"]): time.sleep(0.01)
+                ready.add(name)
+"""
+FAKES = {OVERMIND: AS_OVERMIND, PROCESS_COMPOSE: AS_PROCESS_COMPOSE}
+ANSWERING = """
+import os, socket
+server = socket.create_server(("127.0.0.1", int(os.environ["PORT"])))
+while True:
+    client, _ = server.accept()
+    client.recv(65536)
+    client.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\nConnection: close\\r\\n\\r\\nok")
+    client.close()
+"""
+
+
+def program(folder: Path, name: str, text: str) -> None:
+    (folder / name).unlink(missing_ok=True)
+    (folder / name).write_text(text)
+    (folder / name).chmod(0o755)
+
+
+@pytest.fixture
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """All there is of PATH: honcho and a shell."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "honcho").symlink_to(Path(sys.executable).parent / "honcho")
+    (folder / "sh").symlink_to("/bin/sh")
+    monkeypatch.setenv("PATH", str(folder))
+    return folder
+
+
+def three(folder: Path) -> list[Service]:
+    """Services that need each other against the order in which they are told."""
+    (folder / "server.py").write_text(ANSWERING)
+    command = f"exec {sys.executable} -ISs {folder / 'server.py'}"
+    first = next(port for port in range(15000, 15100) if all(is_free(port + i * managers.STEP) for i in range(3)))
+    needs: tuple[tuple[str, ...], ...] = (("s1",), ("s2",), ())
+    return [Service(f"s{i}", command, first + i * managers.STEP, needs[i]) for i in range(3)]
+
+
+@linux
+@pytest.mark.parametrize("manager", MANAGERS, ids=lambda manager: manager.name)
+def test_each_manager_is_told_of_services_and_ends_them(tmp_path: Path, path: Path, manager: Manager) -> None:
+    """honcho is the real one; of the others see FAKES."""
+    if manager in FAKES:
+        text = FAKE.replace("{python}", sys.executable).replace("{name}", manager.name)
+        program(path, manager.name, text.replace("{body}", FAKES[manager]))
+        program(path, "tmux", "#!/bin/sh\nexit 1  # a FAKE that nobody calls\n")
+        assert manager.installed() == "0.0-fake"
+    else:
+        assert manager.installed() == version("honcho")
+    services = three(tmp_path)
+    assert manager.seconds(tmp_path, services) > 0
+    assert not any(managers.answers(service.port, "localhost") for service in services)
+    if manager in FAKES:
+        order = ["s2", "s1", "s0"] if manager in managers.ORDERED else ["s0", "s1", "s2"]
+        assert (tmp_path / "started").read_text().split() == order
+
+
+def test_a_manager_that_is_not_there_is_said_not_to_be(path: Path) -> None:
+    found = {"free: honcho": 0.5}
+    versions = {manager.name: said for manager in MANAGERS if (said := manager.installed())}
+    assert supervised.others("free", MANAGERS, found, versions) == [
+        (f"the same: honcho {version('honcho')}, until all answer", "500 ms"),
+        ("the same: overmind, until all answer", "not installed"),
+        ("the same: process-compose, until all answer", "not installed"),
+    ]
+
+
+def test_another_program_of_that_name_is_none(path: Path) -> None:
+    for manager in (OVERMIND, PROCESS_COMPOSE):
+        program(path, manager.name, "#!/bin/sh\necho a state container for JavaScript\n")
+        program(path, "tmux", "#!/bin/sh\n")
+        assert manager.installed() == ""
+    program(path, "overmind", "#!/bin/sh\necho Overmind version 2.5.1\n")
+    assert OVERMIND.installed() == "2.5.1"
+    (path / "tmux").unlink()
+    assert OVERMIND.installed() == "", "it does nothing without tmux"
+
+
+def test_a_manager_that_ends_is_the_end_of_the_bench(tmp_path: Path, path: Path) -> None:
+    program(path, "honcho", "#!/bin/sh\nexit 3\n")
+    with pytest.raises(SystemExit, match=r"honcho: s0 does not answer \(exit code 3\)"):
+        HONCHO.seconds(tmp_path, three(tmp_path))

@@ -8,8 +8,8 @@ api.shop    the service with this name in its URL
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
+from importlib import import_module
 
 from locald.control.messages import Project, Report, Service
 from locald.errors import LocaldError
@@ -75,7 +75,7 @@ def _meant(report: Report, here: Project | None, name: str) -> Sequence[Service]
     if here is not None and name in here.known:
         raise LocaldError(f"{name} is not up", f"locald up -d {name}")
     known = [*_names(here), *(service.id for service in everything), *(project.name for project in report.projects)]
-    near = difflib.get_close_matches(name, known, 1)
+    near = import_module("difflib").get_close_matches(name, known, 1)
     hint = f"did you mean {near[0]}?" if near else _others(report) or "locald up -d"
     raise LocaldError(f"no service {name} is up", hint)
 

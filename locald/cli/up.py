@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from importlib import import_module
 
 import click
 
-from locald.cli.attached import Attached
 from locald.cli.board import Board
 from locald.cli.completing import project_services
 from locald.cli.output import note
@@ -36,7 +36,7 @@ def command(names: Sequence[str], detach: bool) -> int:
     """
     request = Up(os.getcwd(), [*names], pack_to_send(os.environ), _umask(), detach)
     if not detach:
-        return Attached(places(), request).run()
+        return int(import_module("locald.cli.attached").Attached(places(), request).run())
     with ensure(places()) as client:
         client.be_patient()  # it may still be going down
         rising = client.request(request, Rising)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import cast
+import functools
+from typing import Any, cast
 
 import msgspec
 
@@ -14,8 +15,6 @@ __all__ = ["MAX_LINE", "decode_reply", "decode_request", "encode"]
 MAX_LINE = 1 << 20  # bytes; a report of some thousand apps, and ours to choose
 
 _encoder = msgspec.json.Encoder()
-_requests: msgspec.json.Decoder[object] = msgspec.json.Decoder(Request)
-_replies: msgspec.json.Decoder[object] = msgspec.json.Decoder(Reply)
 
 
 def encode(message: msgspec.Struct) -> bytes:
@@ -31,17 +30,23 @@ def encode(message: msgspec.Struct) -> bytes:
 
 def decode_request(line: bytes) -> Request:
     """A command's line.  Raises LocaldError when it is none."""
-    return cast(Request, _decode(_requests, line))
+    return cast(Request, _decode(Request, line))
 
 
 def decode_reply(line: bytes) -> Reply:
     """The daemon's line.  Raises LocaldError when it is none."""
-    return cast(Reply, _decode(_replies, line))
+    return cast(Reply, _decode(Reply, line))
 
 
-def _decode(decoder: msgspec.json.Decoder[object], line: bytes) -> object:
+@functools.cache
+def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+    """Made when it is needed: each end reads what the other one writes, and not both."""
+    return msgspec.json.Decoder(kind)
+
+
+def _decode(kind: Any, line: bytes) -> object:
     try:
-        return decoder.decode(line)
+        return _decoder(kind).decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise LocaldError(
             f"a message on the control socket was not understood: {error}",

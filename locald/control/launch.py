@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import BinaryIO
 
@@ -44,6 +44,7 @@ def ensure(paths: Paths, options: Sequence[str] = ()) -> Client:
 
 def launch(paths: Paths, options: Sequence[str] = ()) -> Hello:
     """Start the daemon and return its greeting, once it serves.  Raises the LocaldError that stopped it."""
+    subprocess = import_module("subprocess")  # most commands find a daemon, and do without
     read_end, write_end = os.pipe()
     with os.fdopen(read_end, "rb") as ready:
         try:

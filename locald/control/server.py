@@ -57,11 +57,11 @@ class Session:
         self._read_on()
         self._send()
 
-    def send(self, message: msgspec.Struct) -> None:
+    def send(self, *messages: msgspec.Struct) -> None:
         """Say it, as soon as the command listens; to one that is gone it does not matter."""
         if not self._gone:
             waits = bool(self.unsent)
-            self.unsent += encode(message)
+            self.unsent += b"".join(map(encode, messages))
             if not waits:
                 self._send()
 

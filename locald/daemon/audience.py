@@ -47,8 +47,7 @@ class Listener:
                 self._news.clear()
                 moved, self._moved = [*self._moved.values()], {}
                 said, self._said = [*self._said], deque(maxlen=NOTICES_MAX)
-                for message in (*moved, *said):
-                    self._session.send(message)
+                self._session.send(*moved, *said)
                 await self._session.drain()
 
 

@@ -15,9 +15,12 @@ from locald.project.prepare import environ_of, prepare
 from locald.project.substitute import Place
 from locald.proxy.gate import Gate
 from locald.proxy.routes import Route
-from locald.supervisor.spec import Ready, Seen, Spec
+from locald.supervisor.probes import Found
+from locald.supervisor.spec import Ready, Spec
 
 __all__ = ["Running", "Unit"]
+
+NOWHERE = Found()
 
 
 class Unit:
@@ -90,18 +93,16 @@ class Running:
                 found.add(name)
         return found
 
-    # How a service is started; ``urls`` and ``seen`` say where all of them are.
+    # How a service is started; ``urls`` and ``found`` say where all of them are.
 
-    def places(self, urls: dict[str, str], seen: dict[str, Seen]) -> dict[str, Place]:
+    def places(self, urls: dict[str, str], found: dict[str, Found]) -> dict[str, Place]:
         """Where each service of the project is, those that are not up too: what they will have, if they come."""
-        found = {}
+        places = {}
         for name, service in self.project.services.items():
             spot = self._places.of(self.id(name), service)
-            now = seen.get(name)
-            port = now.port if now is not None and now.port else spot.port
-            host = now.address if now is not None and now.port else "127.0.0.1"
-            found[name] = Place(port, spot.socket, urls.get(name, ""), host)
-        return found
+            now = found.get(name, NOWHERE)
+            places[name] = Place(now.port or spot.port, spot.socket, urls.get(name, ""), now.address)
+        return places
 
     def own(self, name: str, places: dict[str, Place]) -> Place:
         """Where this one is told to listen, wherever it did before."""

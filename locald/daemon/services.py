@@ -196,8 +196,8 @@ class Services:
         changes = self._proxy.routes.changes  # which also counts what makes http:// https://
         if running.urls[0] != changes:
             running.urls = changes, {name: self.url(running, name) for name in running.project.services}
-        seen = {name: self.supervisor.look(unit.id) for name, unit in running.units.items()}
-        return running.places(running.urls[1], seen)
+        found = {name: self.supervisor.found(unit.id) for name, unit in running.units.items()}
+        return running.places(running.urls[1], found)
 
     # For the supervisor.
 

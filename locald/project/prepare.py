@@ -55,7 +55,7 @@ def variables(project: Project, service: Service, environ: Mapping[str, str]) ->
     """Those of the service's .env files, later files first.  Raises LocaldError with the file and the line."""
     found: dict[str, str] = {}
     for name in service.env_file or DEFAULT:
-        path = Path(project.folder, name)
+        path = os.path.join(project.folder, name)
         if service.env_file or os.path.exists(path):
-            found |= dotenv.parse(read_text(path), str(path), environ, found)
+            found |= dotenv.parse(read_text(Path(path)), path, environ, found)
     return found

@@ -5,6 +5,7 @@ Every mistake is named with its file, its line, its key, what was expected, and 
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Any, NoReturn, TypeVar
 
@@ -169,7 +170,7 @@ class Reader:
         if not isinstance(table, dict):
             self.refuse(path, f"expected a table, got {_shown(table)}")
         self._known(table, struct, path)
-        for field in msgspec.structs.fields(struct):
+        for field in _fields(struct):
             key = field.encode_name
             if key in table and not isinstance(table[key], msgspec.Struct):
                 try:
@@ -187,6 +188,12 @@ class Reader:
                 self.refuse((*path, key), f"expected a string, got {_shown(each)}", hint)
         expected = field.type.__metadata__[-1].title
         self.refuse(path, f"expected {expected}, got {_shown(value)}", _meant(value, field.type, expected))
+
+
+@functools.cache
+def _fields(struct: type[msgspec.Struct]) -> tuple[msgspec.structs.FieldInfo, ...]:
+    """Kept: msgspec compiles each annotation anew, which took most of the time of reading a file."""
+    return msgspec.structs.fields(struct)
 
 
 def _default_tcp(ready: Ready | None) -> Ready | None:

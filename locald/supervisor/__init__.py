@@ -13,6 +13,8 @@ burial        no zombie is left of them
 ending        the end of processes: asked, then made
 remains       what a killed daemon has left behind
 probes        whether a service is ready
+arrivals      that somebody listens on a port, heard by one look for all
+listeners_linux  who listens: sock_diag(7), proc(5)
 listening     which of the ports it listens on is the one
 foreground    one command in the user's own terminal, as a shell runs it: `locald run`
 orphans       the end of a command whose `locald run` was killed

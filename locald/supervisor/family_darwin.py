@@ -18,7 +18,19 @@ from locald.supervisor.family import Kin, Table
 
 assert sys.platform == "darwin"  # noqa: S101  (type checkers read this too)
 
-__all__ = ["Ends", "adopt_orphans", "adopter", "boot", "bury", "kin", "listeners", "marker", "send", "table"]
+__all__ = [
+    "Ends",
+    "adopt_orphans",
+    "adopter",
+    "boot",
+    "bury",
+    "kin",
+    "listeners",
+    "marker",
+    "open_ports",
+    "send",
+    "table",
+]
 
 LAUNCHD = 1
 STATES = {psutil.STATUS_ZOMBIE: "Z", psutil.STATUS_STOPPED: "T"}
@@ -108,3 +120,7 @@ def listeners(pids: Collection[int]) -> set[tuple[str, int]]:
                 if each.status == psutil.CONN_LISTEN:
                     found.add((each.laddr.ip, each.laddr.port))
     return found
+
+
+def open_ports() -> set[int] | None:
+    return None  # each process would have to be asked for each of its descriptors

@@ -3,7 +3,8 @@
 ADOPTER() is who gets a process whose parent ended, after adopt_orphans(); BOOT() names this start of the machine.
 table() has all processes that can be seen; marker(pid) the value of a variable in the environment that a process
 was started with; send() signals that very process; bury() takes our dead children; Ends tells the end of any process
-by a descriptor; listeners() are the TCP addresses that some processes listen on.
+by a descriptor; listeners() are the TCP addresses that some processes listen on, and open_ports() those that anybody
+listens on, if that is quickly said.
 """
 
 from __future__ import annotations
@@ -13,18 +14,28 @@ import ctypes
 import os
 import select
 import signal
-import socket
-import struct
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 
 from locald.supervisor import burial
 from locald.supervisor.family import Kin, Table
+from locald.supervisor.listeners_linux import listeners, open_ports
 
-__all__ = ["Ends", "adopt_orphans", "adopter", "boot", "bury", "kin", "listeners", "marker", "send", "table"]
+__all__ = [
+    "Ends",
+    "adopt_orphans",
+    "adopter",
+    "boot",
+    "bury",
+    "kin",
+    "listeners",
+    "marker",
+    "open_ports",
+    "send",
+    "table",
+]
 
 PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 TICKS = os.sysconf("SC_CLK_TCK")
-LISTEN = "0A"  # TCP_LISTEN, include/net/tcp_states.h
 
 
 def adopt_orphans(yes: bool) -> None:
@@ -156,50 +167,6 @@ class Ends:
             os.close(fd)
         self._pids.clear()
         self._epoll.close()
-
-
-def listeners(pids: Collection[int]) -> set[tuple[str, int]]:
-    """Addresses and ports that these processes listen on."""
-    sockets = _listening()
-    if not sockets:
-        return set()
-    return {sockets[inode] for pid in pids for inode in _inodes(pid) if inode in sockets}
-
-
-def _listening() -> dict[str, tuple[str, int]]:
-    """All listeners of this network namespace, by the inodes of their sockets."""
-    found = {}
-    for path, family in (("/proc/net/tcp", socket.AF_INET), ("/proc/net/tcp6", socket.AF_INET6)):
-        try:
-            lines = _read(path).decode("ascii").splitlines()[1:]
-        except OSError:  # a kernel without IPv6
-            continue
-        for line in lines:
-            words = line.split()
-            if words[3] == LISTEN:
-                address, _, port = words[1].partition(":")
-                found[words[9]] = _address(family, address), int(port, 16)
-    return found
-
-
-def _address(family: int, text: str) -> str:
-    """An address as the kernel prints it: 32-bit words in hexadecimal, each in the machine's own order."""
-    return socket.inet_ntop(
-        family, struct.pack(f"={len(text) // 8}I", *(int(text[i : i + 8], 16) for i in range(0, len(text), 8)))
-    )
-
-
-def _inodes(pid: int) -> Iterable[str]:
-    folder = f"/proc/{pid}/fd"
-    try:
-        names = os.listdir(folder)
-    except OSError:
-        return
-    for name in names:
-        with contextlib.suppress(OSError):
-            target = os.readlink(f"{folder}/{name}")
-            if target.startswith("socket:["):
-                yield target[8:-1]
 
 
 def _read(path: str) -> bytes:

@@ -34,6 +34,7 @@ __all__ = ["Forest", "Tree"]
 log = logging.getLogger("locald.supervisor")
 
 TABLE_S = 0.1  # a table of processes as old as this is new enough to look for ports
+NOTE_S = 0.5  # those that are ready within this are looked at together
 LOOK_AGAIN_S = 0.5
 ROUNDS = 40  # of SIGKILL, and it is said aloud that somebody is still there; from then on once a second
 
@@ -71,6 +72,7 @@ class Forest:
         self._to_signal: dict[str, int] = {}
         self._to_kill: set[str] = set()
         self._burial: asyncio.Handle | None = None
+        self._noting: asyncio.TimerHandle | None = None
         self._stray_hunt: asyncio.Task[None] | None = None
         system.adopt_orphans(True)
         self._ends = system.Ends()
@@ -116,7 +118,26 @@ class Forest:
 
     def living(self, tree: Tree) -> set[int]:
         """Its processes, as of a moment ago."""
-        return set(self._living(tree, self._look(TABLE_S)))
+        table = self._look(TABLE_S)
+        if tree.leader and tree.leader not in table.by_pid:
+            table = self._look()  # the tree is younger
+        return set(self._living(tree, table))
+
+    def note(self) -> None:
+        """See who is in each tree: who leaves it later is then known.  Twice a second at most."""
+        if not self._noting:
+            wait = self._table_time + NOTE_S - time.monotonic()
+            if wait > 0:
+                self._noting = self._loop.call_later(wait, self._note)
+            else:
+                self._note()
+
+    def _note(self) -> None:
+        self._noting = None
+        with contextlib.suppress(OSError):  # no descriptor is left to look with
+            table = self._look()
+            for tree in self._trees.values():
+                self._living(tree, table)
 
     def _look(self, age: float = 0.0) -> Table:
         """The system's processes, as they were at most so many seconds ago."""
@@ -311,6 +332,8 @@ class Forest:
             again.cancel()
         if self._burial:
             self._burial.cancel()
+        if self._noting:
+            self._noting.cancel()
         if self._stray_hunt:
             self._stray_hunt.cancel()
         self._loop.remove_reader(self._ends.fileno())

@@ -10,9 +10,10 @@ from collections.abc import Awaitable, Callable, Iterator
 import msgspec
 
 from locald.supervisor import listening
+from locald.supervisor.arrivals import Arrivals
 from locald.supervisor.spec import Ready, Start
 
-__all__ = ["Found", "Probe", "http_status"]
+__all__ = ["Found", "Listeners", "Probe", "http_status"]
 
 FIRST_S, GROWTH, OFTEN_S = 0.01, 1.25, 0.25  # between two looks: soon at first, then four times a second
 SELDOM_S = 5.0  # for one that was not ready in time
@@ -24,7 +25,7 @@ ANSWER_S = 30.0  # the first page of a development server compiles the app
 LINE_MAX = 1024
 STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})")
 
-Listeners = set[tuple[str, int]]
+Listeners = set[tuple[str, int]]  # addresses and ports
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -38,21 +39,25 @@ class Found(msgspec.Struct, frozen=True):
 class Probe:
     """Looks at one start of one service until it is ready.
 
-    ``listeners`` are those of its processes now; ``spoken`` is set when its line was seen; ``command`` runs a program
-    in its environment, and gives its exit code.
+    ``listeners`` are those of its processes now, at least if one of them has this port; ``arrivals`` tells that its
+    port is open, None where that has to be dialled to be found out; ``spoken`` is set when its line was seen;
+    ``command`` runs a program in its environment, and gives its exit code.
     """
 
     def __init__(
         self,
         start: Start,
         ready: Ready,
-        listeners: Callable[[], Listeners],
+        listeners: Callable[[int], Listeners],
+        arrivals: Arrivals | None,
         spoken: asyncio.Event,
         command: Callable[[tuple[str, ...]], Awaitable[int]],
     ) -> None:
         self._start = start
         self._ready = ready
         self._listeners = listeners
+        self._arrivals = arrivals
+        self._heard = False
         self._spoken = spoken
         self._command = command
         self._begun = asyncio.get_running_loop().time()
@@ -74,13 +79,20 @@ class Probe:
     async def _answers(self) -> Found:
         if self._start.socket:
             await self._until(self._socket)
-        found = Found()
-        if self._start.port is not None:
-            for pause in self._pauses():
-                if answer := await self._port(self._start.port):
-                    return answer
-                await asyncio.sleep(pause)
-        return found
+        if self._start.port is None:
+            return Found()
+        pauses = self._pauses()
+        while True:
+            await self._next_look(self._start.port, pauses)
+            if answer := await self._port(self._start.port):
+                return answer
+
+    async def _next_look(self, port: int, pauses: Iterator[float]) -> None:
+        """When somebody begins to listen on the port, or when it is time."""
+        if self._arrivals is None or self._elapsed() >= self._ready.timeout_s:
+            await asyncio.sleep(next(pauses))
+        elif await self._arrivals.wait(port, self._elapsed(), OFTEN_S):
+            self._arrivals, self._heard = None, True  # if that is not who we wait for, it is looked at closely
 
     async def _until(self, holds: Callable[[], Awaitable[bool]]) -> None:
         for pause in self._pauses():
@@ -114,10 +126,12 @@ class Probe:
 
     async def _port(self, allotted: int) -> Found | None:
         """Where it answers; None for not yet."""
-        taken = await _dial(["127.0.0.1", "::1"], allotted)
-        if taken is None and self._elapsed() < self._next_scan:
-            return None
-        own = self._listeners()
+        taken, heard, self._heard = None, self._heard, False
+        if not heard:
+            taken = await _dial(["127.0.0.1", "::1"], allotted)
+            if taken is None and self._elapsed() < self._next_scan:
+                return None
+        own = self._listeners(allotted)
         self._next_scan = self._elapsed() * 1.5 + SCAN_S
         ports = listening.candidates(own, allotted)
         if allotted in ports:

@@ -20,9 +20,10 @@ import msgspec
 
 from locald.errors import LocaldError
 from locald.supervisor import cgroup, child
+from locald.supervisor.arrivals import Arrivals
 from locald.supervisor.forest import Forest, Tree
 from locald.supervisor.lifecycle import Command, Do, Life, Timer
-from locald.supervisor.probes import Found, Probe
+from locald.supervisor.probes import Found, Listeners, Probe
 from locald.supervisor.remains import Remains
 from locald.supervisor.spec import Process, Ready, Seen, Sink, Spec, Start, words
 
@@ -34,6 +35,7 @@ else:
 __all__ = ["Handed", "Supervisor"]
 
 COMMAND_S = 30.0  # for the command of a readiness check
+SPAWN_S = 0.01  # of a turn of the loop
 ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 
 
@@ -66,7 +68,6 @@ class _Run:
         self.told = kept.life.state
         self.sink: Sink | None = None
         self.timer: asyncio.TimerHandle | None = None
-        self.spawning: asyncio.Handle | None = None
         self.probe: asyncio.Task[None] | None = None
         self.spoken = asyncio.Event()
         self.gone: list[asyncio.Future[None]] = []  # who waits for the last of its processes
@@ -106,8 +107,10 @@ class Supervisor:
         self._cgroups = cgroup.find() if cgroups else None
         self._loop = asyncio.get_running_loop()
         self._runs: dict[str, _Run] = {}
+        self._to_spawn: dict[str, _Run] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._boot = system.boot()
+        self._arrivals = Arrivals(system.open_ports) if system.open_ports() is not None else None
         me = system.kin(os.getpid())
         token = f"{house}.{os.getpid()}.{me.born if me else 0.0}.{secrets.token_hex(8)}"
         child.default_signals()
@@ -219,6 +222,10 @@ class Supervisor:
             notes=kept.notes if life.alive else (),
         )
 
+    def found(self, service: str) -> Found:
+        """Where it was found to listen, of look() what is asked for most."""
+        return self._runs[service].kept.found
+
     def all(self) -> list[Seen]:
         """All services, in the order they were added in."""
         return [self.look(service) for service in self._runs]
@@ -256,9 +263,8 @@ class Supervisor:
         for run in self._runs.values():
             if run.timer:
                 run.timer.cancel()
-            if run.spawning:
-                run.spawning.cancel()
             self._unprobe(run)
+        self._to_spawn.clear()
         return msgspec.to_builtins(self.data(), str_keys=True)
 
     def adopt(self, data: Any) -> None:
@@ -298,8 +304,9 @@ class Supervisor:
                 case Timer(after):
                     self._set_timer(run, after)
                 case Do.SPAWN:
-                    # In a turn of the loop of its own: each takes a millisecond or two, and there may be 200.
-                    run.spawning = self._loop.call_soon(self._spawn, run)
+                    if not self._to_spawn:
+                        self._loop.call_soon(self._spawn_some)
+                    self._to_spawn[run.id] = run
                 case Do.PROBE if run.kept.start:
                     run.probe = self._task(self._probe(run, run.kept.start))
                 case Do.UNPROBE:
@@ -350,8 +357,19 @@ class Supervisor:
 
     # Starting.
 
+    def _spawn_some(self) -> None:
+        """Each takes a millisecond or two, ten on a busy machine, and there may be 200: others get their turn."""
+        until = time.monotonic() + SPAWN_S
+        try:
+            while self._to_spawn:
+                self._spawn(self._to_spawn.pop(next(iter(self._to_spawn))))
+                if time.monotonic() >= until:
+                    break
+        finally:
+            if self._to_spawn:
+                self._loop.call_soon(self._spawn_some)
+
     def _spawn(self, run: _Run) -> None:
-        run.spawning = None
         try:
             pid = self._launch(run)
         except child.SpawnError as error:
@@ -385,9 +403,7 @@ class Supervisor:
 
     def _do_not_spawn(self, run: _Run) -> None:
         """It was to be started in a moment, and is now not."""
-        if run.spawning:
-            run.spawning.cancel()
-            run.spawning = None
+        self._to_spawn.pop(run.id, None)
         self._fell(run)
         self._do(run, run.life.empty(0, time.monotonic()))
 
@@ -415,7 +431,8 @@ class Supervisor:
         probe = Probe(
             start,
             run.ready,
-            lambda: system.listeners(self._forest.living(tree)),
+            lambda port: self._listeners(tree, port),
+            self._arrivals,
             run.spoken,
             lambda argv: self._command(tree, start, argv),
         )
@@ -425,8 +442,15 @@ class Supervisor:
         if found.note:
             run.kept.notes = (*run.kept.notes, found.note)
             self._mark(run, found.note)
-        self._forest.living(tree)  # who leaves it later is known from now on
+        self._forest.note()
         self._do(run, run.life.ready(time.monotonic()))
+
+    def _listeners(self, tree: Tree, port: int) -> Listeners:
+        """Where its processes listen; its leader is enough, if that has the port, and need not be looked for."""
+        found = system.listeners([tree.leader] if tree.leader else [])
+        if all(each != port for _, each in found):
+            found = system.listeners(self._forest.living(tree))
+        return found
 
     def _unprobe(self, run: _Run) -> None:
         if run.probe:

@@ -20,8 +20,8 @@ class Reader:
         self.reads = asyncio.Event()
         self.full = asyncio.Event()
 
-    def send(self, message: msgspec.Struct) -> None:
-        self.got.append(message)
+    def send(self, *messages: msgspec.Struct) -> None:
+        self.got += messages
 
     async def drain(self) -> None:
         self.full.set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ import uvloop
 from services import Rig, run
 
 from locald.logs.journal import Journal
-from locald.supervisor import child, lifecycle
+from locald.supervisor import child, lifecycle, supervisor
+from locald.supervisor.spec import Start
 
 LOOPS = pytest.mark.parametrize("loop", [uvloop.new_event_loop, asyncio.new_event_loop], ids=["uvloop", "asyncio"])
 
@@ -65,5 +67,42 @@ def test_the_mark_that_it_began_comes_before_its_first_words(tmp_path: Path, mon
             *(began, "hello", "oh", "[ended with exit code 0]"),
         ]
         journal.close_all()
+
+    run(tmp_path, test)
+
+
+def test_others_get_their_turn_while_many_are_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "SPAWN_S", 0.0)
+
+    async def test(rig: Rig) -> None:
+        turns = 0
+        spawned: dict[str, int] = {}
+        loop = asyncio.get_running_loop()
+
+        def turn() -> None:
+            nonlocal turns
+            turns += 1
+            if len(spawned) < 5:
+                loop.call_soon(turn)
+
+        def noted(name: str, start: Callable[[], Start]) -> Callable[[], Start]:
+            def prepare() -> Start:
+                spawned[name] = turns
+                return start()
+
+            return prepare
+
+        names = [f"s{i}" for i in range(5)]
+        for name in names:
+            rig.sh(name, "exec sleep 1000")
+            rig.starts[name] = noted(name, rig.starts[name])
+            rig.supervisor.start(name)
+        turn()
+        await rig.supervisor.stop("s3")
+        for name in {*names} - {"s3"}:
+            await rig.until(name, "ready")
+        assert [*spawned] == ["s0", "s1", "s2", "s4"], "in the order they were asked for"
+        assert len({*spawned.values()}) == 4, "each in a turn of its own"
+        spawned["s3"] = turns  # nobody counts any more
 
     run(tmp_path, test)
