@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -73,8 +74,7 @@ TOOLS = (
          always=WEBPACK_SOCKET, name_words="--allowed-hosts {name}"),
     Tool("rspack", ("rspack",), ("dev", "serve", "server", "s"), words="--port {port}"),
     Tool("rsbuild", ("rsbuild",), ("dev", "preview"), words="--port {port} --strict-port", host=LOOPBACK),
-    # As webpack's; and it is not to end because its standard input has.
-    Tool("react-scripts", ("react-scripts",), ("start",), environ={"WDS_SOCKET_PORT": "0", "CI": "true"}),
+    Tool("react-scripts", ("react-scripts",), ("start",), environ={"WDS_SOCKET_PORT": "0"}),  # as webpack's
     Tool("docusaurus", ("docusaurus",), ("start", "serve"), given=SHORT, words="--port {port}", host=LOOPBACK),
     Tool("storybook", ("storybook",), ("dev",), given=SHORT, words="--port {port} --exact-port", host=LOOPBACK),
     Tool("eleventy", ("eleventy",), ("--serve",), words="--port={port}"),
@@ -107,7 +107,8 @@ TOOLS = (
          given=r".*server\.port=.*", port_environ={"SERVER_PORT": "{port}"},
          environ={"SERVER_FORWARD_HEADERS_STRATEGY": "framework"}),
     Tool("rails", ("rails",), ("server", "s"), given=SHORT, environ={"RAILS_DEVELOPMENT_HOSTS": "{name}"}),
-    Tool("hugo", ("hugo",), ("server", "serve"), given=SHORT, words="--port {port}"),
+    Tool("hugo", ("hugo",), ("server", "serve"), given=SHORT, words="--port {port}",
+         always="--baseURL={url} --appendPort=false --liveReloadPort={public}"),  # else its links go past the proxy
     Tool("jekyll", ("jekyll",), ("serve", "server", "s"), given=rf"{PORT}|-P.*", words="--port {port}"),
 )  # fmt: skip
 
@@ -126,13 +127,16 @@ def recognise(command: Command, scripts: Scripts) -> Tool | None:
     return _tool(reach(command, scripts).words)
 
 
-def supply(command: Command, port: int, name: str, scripts: Scripts, given: Mapping[str, str]) -> Supply:
-    """The command with what its tool needs to listen on ``port`` and to answer to ``name``, a host; ``given`` are
-    variables that the user has set for this service."""
+def supply(command: Command, port: int, url: str, scripts: Scripts, given: Mapping[str, str]) -> Supply:
+    """The command with what its tool needs to listen on ``port`` and to answer at ``url``; ``given`` are variables that
+    the user has set for this service."""
     reached = reach(command, scripts)
     tool = _tool(reached.words)
     if tool is None:
         return Supply(command)
+    place = urlsplit(url)
+    name = place.hostname or ""
+    public = place.port or (443 if place.scheme == "https" else 80)
     has_port = _has_port(tool, reached, given)
     parts: list[tuple[dict[str, str], tuple[str, ...], str]] = [(tool.environ, (tool.always,), "needs it here")]
     if not has_port:
@@ -144,7 +148,7 @@ def supply(command: Command, port: int, name: str, scripts: Scripts, given: Mapp
     notes: list[str] = []
     for variables, options, why in parts:
         words = [word for option in options if not _has(reached.words, option) for word in option.split()]
-        words = [word.format(port=port, name=name) for word in words]
+        words = [word.format(port=port, name=name, url=url, public=public) for word in words]
         more += words
         notes += [f"{' '.join(words)} added: {tool.name} {why}"] if words else []
         for key in (key for key in variables if key not in given):

@@ -38,7 +38,9 @@ VITE = "--port 20001 --strictPort --host 127.0.0.1"
 
 
 def given_to(command: Command, name: str = "shop.localhost", **environ: str) -> Any:
-    return supply(command, 20001, name, lambda folder: SCRIPTS.get(folder.removeprefix("./"), {}), environ)
+    return supply(
+        command, 20001, f"https://{name}/", lambda folder: SCRIPTS.get(folder.removeprefix("./"), {}), environ
+    )
 
 
 @pytest.mark.parametrize(
@@ -105,7 +107,6 @@ def given_to(command: Command, name: str = "shop.localhost", **environ: str) -> 
         ("marimo edit", " --port 20001"),
         ("mkdocs serve", " --dev-addr 127.0.0.1:20001"),
         ("sphinx-autobuild docs build", " --port 20001"),
-        ("hugo server -D", " --port 20001"),
         ("bundle exec jekyll serve", " --port 20001"),
         ("node node_modules/vite/bin/vite.js", f" {VITE}"),
         ("node --inspect node_modules/.bin/vite --open", f" {VITE}"),
@@ -278,9 +279,9 @@ def test_the_page_of_webpack_is_told_to_come_back_to_where_it_is_from(command: s
     assert given_to(own).command == own
 
 
-def test_tools_that_ask_or_end_without_a_terminal_are_told_not_to() -> None:
+def test_what_a_tool_needs_whatever_its_port() -> None:
     assert given_to("ng serve").environ == {"NG_CLI_ANALYTICS": "false"}
-    assert given_to("react-scripts start").environ == {"WDS_SOCKET_PORT": "0", "CI": "true"}
+    assert given_to("react-scripts start").environ == {"WDS_SOCKET_PORT": "0"}
     assert given_to("astro preview").environ == {"ASTRO_PREVIEW_BACKGROUND": "1"}
     assert given_to("streamlit run app.py").environ["STREAMLIT_SERVER_HEADLESS"] == "true"
 
@@ -291,6 +292,15 @@ def test_jupyter_is_told_its_name() -> None:
     assert given_to("jupyter nbconvert x").command == "jupyter nbconvert x"
 
 
+def test_hugo_is_told_its_url() -> None:
+    """It writes its links, and the port of its socket, into each page."""
+    more = "--baseURL=https://shop.localhost/ --appendPort=false --liveReloadPort=443"
+    assert given_to("hugo server -D").command == f"hugo server -D {more} --port 20001"
+    plain = supply("hugo server -p 1", 20001, "http://shop.localhost:8080/", lambda folder: {}, {})
+    assert plain.command.endswith("--baseURL=http://shop.localhost:8080/ --appendPort=false --liveReloadPort=8080")
+    assert given_to("hugo server -p 1 --baseURL /x").command == "hugo server -p 1 --baseURL /x"
+
+
 def test_every_tool_is_tried_here() -> None:
     tried = set()
     for test in (
@@ -298,7 +308,7 @@ def test_every_tool_is_tried_here() -> None:
         test_a_variable_is_set_where_the_tool_looks_for_another_one,
     ):
         tried |= {recognised(command) for command, _ in test.pytestmark[0].args[1]}  # type: ignore[attr-defined]
-    assert tried | {"nuxt", "rails", "webpack serve", "webpack-dev-server", "react-scripts", "jupyter"} == {
+    assert tried | {"nuxt", "rails", "webpack serve", "webpack-dev-server", "react-scripts", "jupyter", "hugo"} == {
         tool.name for tool in TOOLS
     }
 

@@ -45,7 +45,7 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 
     def start(command: str, domain: str = "", path: str = "/") -> tuple[Launch, str]:
         port = free_port()
-        launch = launched(tmp_path, command, Place(port, url="https://shop.localhost/"), domain)
+        launch = launched(tmp_path, command, Place(port, url=f"https://shop.{domain or 'localhost'}/"), domain)
         with open(tmp_path / "output", "wb") as output:
             process = subprocess.Popen(
                 launch.argv, cwd=launch.directory, env=launch.environ, stdin=subprocess.DEVNULL, stdout=output,
