@@ -19,12 +19,13 @@ HEAD = """# Dev servers, tried
 Written by `make tools`, which installs each dev server, starts it by `locald up` as its users have it (as the script `dev`
 of package.json, where it is one of npm's), opens its page in Chromium by HTTPS, changes a file, and types `locald down`.
 No cell is written by hand. P is the port that was allotted. Page: whether it came, else what came instead. Hot reload:
-where the browser keeps a WebSocket or an event stream open, and whether the change was shown without a hand; a dash where
-the tool promises none. Left: what still ran after `locald down`.
+where the browser keeps a WebSocket or an event stream open, and whether the change was shown without a hand ("connected":
+there was nothing to change); a dash where the tool promises none. Left: what still ran after `locald down`.
 
 | tool | version | command | what locald adds | page at shop.localhost | hot reload | at shop.test | hot reload | left |
 |---|---|---|---|---|---|---|---|---|
 """
+QUERY = re.compile(r"\?[^' ]*")  # of a URL: each time another one
 PORTS = re.compile(r"\b[23]\d{4}\b")
 
 
@@ -80,8 +81,9 @@ def _reload(trial: Trial, outcome: Any) -> str:
     if outcome["edit"] == "no" or not (where or outcome["edit"]):
         refused = [line for line in outcome["refused"] if "WebSocket" in line or "Host" in line]
         why = refused[0].partition(" https")[0] if refused else f"connected ({where}), and not shown"
-        return f"no: {PORTS.sub('P', why)}"
-    return f"yes ({where})" if where else "yes"
+        return f"no: {PORTS.sub('P', QUERY.sub('', why))}"
+    shown = "yes" if outcome["edit"] else "connected"
+    return f"{shown} ({where})" if where else shown
 
 
 def _tool(trial: Trial) -> Any:
