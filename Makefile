@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 # zig compiles musl once, and not for each test run: those have a home in memory.
 export ZIG_GLOBAL_CACHE_DIR := $(CURDIR)/build/zig
 
-.PHONY: help demo test check cross attack mutants coverage fuzz prove corpus endurance bench clean
+.PHONY: help demo test check cross attack mutants coverage fuzz prove corpus tools endurance bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ prove: ## prove that no input of those parts leads to undefined behaviour (Frama
 
 corpus: $(VENV)/test ## the corpus of bad requests through nginx and HAProxy too; writes docs/corpus.md
 	@PYTHONPATH=tests/lib $(PY) -P -B tests/proxy/compare.py
+
+tools: $(VENV)/test ## dev servers of npm and PyPI, installed and started for real; writes docs/devservers.md (4 GB, half an hour)
+	@sh tests/tools/run.sh $(ARGS)
 
 endurance: $(VENV)/test ## 10 GB bodies both ways through the proxy, whose memory must stay where it was (some minutes)
 	@sh tests/inside.sh env LOCALD_ENDURANCE_GB=10 $(CURDIR)/$(PY) -P -m pytest -q -s tests/proxy/test_endurance.py

@@ -52,7 +52,8 @@ def launch(
     supplied = Supply(service.command)
     # Who names another variable has a program that looks there.
     if own.port is not None and service.port_env == PORT:
-        supplied = supply(service.command, own.port, hosts.full(project, name), scripts, service.env)
+        url = own.url or f"http://{hosts.full(project, name)}/"
+        supplied = supply(service.command, own.port, url, scripts, service.env)
     around = {key: value for key, value in {**dotenv, **environ}.items() if key not in supplied.unset}
     return Launch(
         _argv(_filled(project, name, own, others, supplied.command)),

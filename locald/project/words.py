@@ -11,7 +11,7 @@ from __future__ import annotations
 import posixpath
 import re
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -26,9 +26,25 @@ JOINS = {"&&", "||", ";", "&", "|"}
 BRACKETS = re.compile(r"[()<>]")
 ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=.*", re.DOTALL)
 PYTHON = re.compile(r"(python|pypy)[\d.]*")
-ENVIRON_SETTERS = {"env", "cross-env", "cross-env-shell", "exec", "command", "nohup", "time"}
+ENVIRON_SETTERS = {"env", "cross-env", "cross-env-shell", "env-cmd", "exec", "command", "nohup", "time"}
 UNTIL_DASHES = {"dotenv", "dotenvx", "doppler", "op", "infisical", "mise", "direnv"}  # TOOL ... -- COMMAND
 RUNNERS = {"uv": "run", "poetry": "run", "pipenv": "run", "pdm": "run", "hatch": "run", "rye": "run", "bundle": "exec"}
+VALUED = {  # options of wrappers whose value is the next word
+    "uv": {
+        "--env-file",
+        "--with",
+        "--with-requirements",
+        "--extra",
+        "--group",
+        "--python",
+        "-p",
+        "--package",
+        "--index-url",
+    },
+    "hatch": {"-e", "--env"},
+    "env-cmd": {"-f", "--file", "-e", "--environments"},
+}
+INTERPRETERS = {"node", "php", "ruby"}
 NPX = {"npx", "bunx", "pnpx"}
 MANAGERS = {"npm": {"exec", "x"}, "pnpm": {"exec", "dlx"}, "yarn": {"exec", "dlx"}, "bun": {"x"}}
 SHORTCUTS = {"start", "test"}  # npm start is npm run start
@@ -108,17 +124,17 @@ def _words(words: Sequence[str], scripts: Scripts, folder: str, depth: int) -> R
 def _unwrapped(program: str, rest: list[str]) -> list[str] | None:
     """The command inside a wrapper's words, [] if it cannot be told; None for a program that wraps nothing."""
     if program in ENVIRON_SETTERS:
-        return _past_options(rest)
+        return _past_options(rest, VALUED.get(program, set()))
     if program in UNTIL_DASHES:
         return rest[rest.index("--") + 1 :] if "--" in rest else []
     if program in RUNNERS:
-        return _past_options(rest[1:]) if rest and rest[0] == RUNNERS[program] else []
+        return _run(program, rest[1:]) if rest and rest[0] == RUNNERS[program] else []
     if program in NPX:
         return [] if {"-p", "--package", "-c", "--call"} & set(rest[:1]) else _past_options(rest)
     if PYTHON.fullmatch(program):
         return _python(rest)
-    if program == "php" and rest:
-        return [posixpath.basename(rest[0]), *rest[1:]]
+    if program in INTERPRETERS:
+        return _script(rest)
     return None
 
 
@@ -133,11 +149,25 @@ def _python(rest: list[str]) -> list[str]:
     return rest
 
 
-def _past_options(words: list[str]) -> list[str]:
+def _run(program: str, rest: list[str]) -> list[str]:
+    """uv run --extra dev vite -> vite; uv run -m flask run -> flask run."""
+    left = _past_options(rest, VALUED.get(program, set()) | {"-m", "--module"})
+    options = rest[: len(rest) - len(left)]
+    module = next((i for i, word in enumerate(options) if word in ("-m", "--module")), None)
+    return left if module is None else rest[module + 1 :]
+
+
+def _script(rest: list[str]) -> list[str] | None:
+    """node --inspect node_modules/vite/bin/vite.js -> vite; php artisan serve -> artisan serve."""
+    rest = _past_options(rest)
+    return [posixpath.basename(rest[0]).removesuffix(".js"), *rest[1:]] if rest else None
+
+
+def _past_options(words: list[str], valued: Collection[str] = ()) -> list[str]:
     while words and words[0].startswith("-"):
         if words[0] == "--":
             return words[1:]
-        words = words[1:]
+        words = words[2:] if words[0] in valued else words[1:]
     return words
 
 

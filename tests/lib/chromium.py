@@ -98,7 +98,14 @@ class Page:
 
 @contextlib.contextmanager
 def browse(user: User, *flags: str) -> Iterator[Page]:
-    """A browser of this user's, with a profile of its own, and its one tab."""
+    """The one tab of such a browser."""
+    with browser_of(user, *flags) as socket:
+        yield Page(socket)
+
+
+@contextlib.contextmanager
+def browser_of(user: User, *flags: str) -> Iterator[ClientConnection]:
+    """A browser of this user's, with a profile of its own, and what leads to its one tab."""
     command = (
         programs.need("chromium", "google-chrome"),
         *QUIET,
@@ -112,6 +119,6 @@ def browse(user: User, *flags: str) -> Iterator[Page]:
         tabs = json.loads(programs.run("curl", "--noproxy", "*", "-fsS", f"http://{host}:{port}/json/list"))
         (url,) = [tab["webSocketDebuggerUrl"] for tab in tabs if tab["type"] == "page"]
         with connect(url, proxy=None, max_size=None, compression=None) as socket:
-            yield Page(socket)
+            yield socket
     finally:
         browser.stop()

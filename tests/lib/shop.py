@@ -103,13 +103,17 @@ class Shop:
         return path.read_text().split() if path.exists() else []
 
     def left(self) -> list[psutil.Process]:
-        """What runs beside the daemon."""
-        found = []
-        for each in self.user.processes():
-            with contextlib.suppress(psutil.Error):  # it has just ended
-                if "locald.daemon" not in each.cmdline():
-                    found.append(each)
-        return found
+        return left_of(self.user)
+
+
+def left_of(user: Any) -> list[psutil.Process]:
+    """What runs of a user's beside the daemon."""
+    found = []
+    for each in user.processes():
+        with contextlib.suppress(psutil.Error):  # it has just ended
+            if "locald.daemon" not in each.cmdline():
+                found.append(each)
+    return found
 
 
 def get(host: str, path: str = "/", **fields: str) -> tuple[int, str]:

@@ -38,7 +38,9 @@ VITE = "--port 20001 --strictPort --host 127.0.0.1"
 
 
 def given_to(command: Command, name: str = "shop.localhost", **environ: str) -> Any:
-    return supply(command, 20001, name, lambda folder: SCRIPTS.get(folder.removeprefix("./"), {}), environ)
+    return supply(
+        command, 20001, f"https://{name}/", lambda folder: SCRIPTS.get(folder.removeprefix("./"), {}), environ
+    )
 
 
 @pytest.mark.parametrize(
@@ -89,8 +91,31 @@ def given_to(command: Command, name: str = "shop.localhost", **environ: str) -> 
         ("ng serve", " --port 20001 --host 127.0.0.1"),
         ("expo start --web", " --port 20001"),
         ("react-native start", " --port 20001"),
-        ("webpack serve --mode development", " --port 20001 --host 127.0.0.1"),
-        ("webpack-dev-server", " --port 20001 --host 127.0.0.1"),
+        ("astro preview", " --port 20001 --host 127.0.0.1"),
+        ("rspack serve", " --port 20001"),
+        ("rsbuild dev", " --port 20001 --strict-port --host 127.0.0.1"),
+        ("docusaurus start --no-open", " --port 20001 --host 127.0.0.1"),
+        ("storybook dev --no-open", " --port 20001 --exact-port --host 127.0.0.1"),
+        ("eleventy --serve", " --port=20001"),
+        ("npx @11ty/eleventy --serve --watch", " --port=20001"),
+        ("json-server db.json", " --port 20001 --host 127.0.0.1"),
+        ("browser-sync start --server", " --port 20001 --listen 127.0.0.1"),
+        ("quart run --reload", " --port 20001"),
+        ("sanic app:app --dev", " --port 20001"),
+        ("hypercorn app:app --reload", " --bind 127.0.0.1:20001"),
+        ("uv run daphne app:app", " -p 20001"),
+        ("marimo edit", " --port 20001"),
+        ("mkdocs serve", " --dev-addr 127.0.0.1:20001"),
+        ("sphinx-autobuild docs build", " --port 20001"),
+        ("bundle exec jekyll serve", " --port 20001"),
+        ("node node_modules/vite/bin/vite.js", f" {VITE}"),
+        ("node --inspect node_modules/.bin/vite --open", f" {VITE}"),
+        ("env-cmd -f .env.local vite", f" {VITE}"),
+        ("uv run --env-file .env --extra dev vite", f" {VITE}"),
+        ("uv run -m django runserver", " 127.0.0.1:20001"),
+        ("cross-env A=1 B=2 vite", f" {VITE}"),
+        ("dotenv -e .env -- vite", f" {VITE}"),
+        ("pipenv run python manage.py runserver", " 127.0.0.1:20001"),
         ("wrangler dev", " --port 20001 --ip 127.0.0.1"),
         ("wrangler pages dev dist", " --port 20001 --ip 127.0.0.1"),
         ("python manage.py runserver", " 127.0.0.1:20001"),
@@ -125,6 +150,10 @@ def recognised(command: str) -> str:
         ("flask --app shop run --debug", "FLASK_RUN_PORT"),
         ("python -m flask run", "FLASK_RUN_PORT"),
         ("uvicorn app:app --reload", "UVICORN_PORT"),
+        ("uv run -m uvicorn app:app", "UVICORN_PORT"),
+        ("litestar --app shop:app run", "LITESTAR_PORT"),
+        ("granian --interface asgi app:app", "GRANIAN_PORT"),
+        ("streamlit run app.py", "STREAMLIT_SERVER_PORT"),
         ("cd api && uv run uvicorn app:app", "UVICORN_PORT"),
         ("php artisan serve", "SERVER_PORT"),
         ("./mvnw spring-boot:run", "SERVER_PORT"),
@@ -147,6 +176,17 @@ def test_a_variable_is_set_where_the_tool_looks_for_another_one(command: str, va
         "next dev",
         "npm run next",
         "vite build",
+        "eleventy",
+        "astro dev stop",
+        "hugo",
+        "docusaurus build",
+        "hypercorn -b 127.0.0.1:8000 app:app",
+        "daphne -u app.sock app:app",
+        "mkdocs serve -a localhost:8000",
+        "concurrently vite 'node server.js'",
+        "docker compose up",
+        "node server.js",
+        "php -S 127.0.0.1:8000",
         "npm run build",
         "vite --port 3000",
         "vite --port=3000",
@@ -213,12 +253,12 @@ def test_a_name_that_is_not_below_localhost_is_allowed() -> None:
     found = given_to("vite --port 3", "shop.test")
     assert (found.command, found.environ) == ("vite --port 3", variable)
     assert found.notes == ("__VITE_ADDITIONAL_SERVER_ALLOWED_HOSTS=shop.test set: vite needs it for this name",)
-    found = given_to("ng serve --port 3", "shop.test")
-    assert (found.command, found.notes) == (
-        "ng serve --port 3 --allowed-hosts shop.test",
-        ("--allowed-hosts shop.test added: ng needs it for this name",),
+    found = given_to("astro dev --port 3", "shop.test")
+    assert (found.command, found.notes[-1]) == (
+        "astro dev --port 3 --allowed-hosts shop.test",
+        "--allowed-hosts shop.test added: astro needs it for this name",
     )
-    assert given_to("ng serve --allowed-hosts=x --port 3", "shop.test").command.endswith("--port 3")
+    assert given_to("astro dev --allowed-hosts=x --port 3", "shop.test").command.endswith("--port 3")
 
 
 def test_rails_is_told_its_name_and_astro_to_stay() -> None:
@@ -229,6 +269,38 @@ def test_rails_is_told_its_name_and_astro_to_stay() -> None:
     assert given_to("astro dev").environ == {"ASTRO_DEV_BACKGROUND": "1"}
 
 
+@pytest.mark.parametrize("command", ["webpack serve --mode development", "npx webpack-dev-server"])
+def test_the_page_of_webpack_is_told_to_come_back_to_where_it_is_from(command: str) -> None:
+    """By its own choice its socket goes past the proxy, to the port."""
+    socket = "--client-web-socket-url auto://0.0.0.0:0/ws"
+    assert given_to(command).command == f"{command} {socket} --port 20001 --host 127.0.0.1"
+    assert given_to(f"{command} --port 3").command == f"{command} --port 3 {socket}"
+    own = f"{command} --port 3 --client-web-socket-url=ws://here/ws"
+    assert given_to(own).command == own
+
+
+def test_what_a_tool_needs_whatever_its_port() -> None:
+    assert given_to("ng serve").environ == {"NG_CLI_ANALYTICS": "false"}
+    assert given_to("react-scripts start").environ == {"WDS_SOCKET_PORT": "0"}
+    assert given_to("astro preview").environ == {"ASTRO_PREVIEW_BACKGROUND": "1"}
+    assert given_to("streamlit run app.py").environ["STREAMLIT_SERVER_HEADLESS"] == "true"
+
+
+def test_jupyter_is_told_its_name() -> None:
+    given = given_to("jupyter lab --no-browser")
+    assert given.command == "jupyter lab --no-browser --ServerApp.local_hostnames=shop.localhost --port=20001"
+    assert given_to("jupyter nbconvert x").command == "jupyter nbconvert x"
+
+
+def test_hugo_is_told_its_url() -> None:
+    """It writes its links, and the port of its socket, into each page."""
+    more = "--baseURL=https://shop.localhost/ --appendPort=false --liveReloadPort=443"
+    assert given_to("hugo server -D").command == f"hugo server -D {more} --port 20001"
+    plain = supply("hugo server -p 1", 20001, "http://shop.localhost:8080/", lambda folder: {}, {})
+    assert plain.command.endswith("--baseURL=http://shop.localhost:8080/ --appendPort=false --liveReloadPort=8080")
+    assert given_to("hugo server -p 1 --baseURL /x").command == "hugo server -p 1 --baseURL /x"
+
+
 def test_every_tool_is_tried_here() -> None:
     tried = set()
     for test in (
@@ -236,7 +308,9 @@ def test_every_tool_is_tried_here() -> None:
         test_a_variable_is_set_where_the_tool_looks_for_another_one,
     ):
         tried |= {recognised(command) for command, _ in test.pytestmark[0].args[1]}  # type: ignore[attr-defined]
-    assert tried | {"nuxt", "rails"} == {tool.name for tool in TOOLS}
+    assert tried | {"nuxt", "rails", "webpack serve", "webpack-dev-server", "react-scripts", "jupyter", "hugo"} == {
+        tool.name for tool in TOOLS
+    }
 
 
 WORDS = st.sampled_from(

@@ -45,7 +45,7 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 
     def start(command: str, domain: str = "", path: str = "/") -> tuple[Launch, str]:
         port = free_port()
-        launch = launched(tmp_path, command, Place(port, url="https://shop.localhost/"), domain)
+        launch = launched(tmp_path, command, Place(port, url=f"https://shop.{domain or 'localhost'}/"), domain)
         with open(tmp_path / "output", "wb") as output:
             process = subprocess.Popen(
                 launch.argv, cwd=launch.directory, env=launch.environ, stdin=subprocess.DEVNULL, stdout=output,
@@ -150,11 +150,25 @@ def test_vite_answers_to_a_name_that_is_not_below_localhost(serve: Serve, vite: 
         ("bun run dev", ""),
         ("bun dev --open", "--open "),
         ("bun x vite", ""),
+        ("pnpm run dev", ""),
+        ("pnpm dev --open", "--open "),
+        ("pnpm exec vite", ""),
+        ("pnpm vite", ""),
+        ("yarn dev", ""),
+        ("yarn run dev --open", "--open "),
+        ("yarn vite", ""),
+        ("npm run crossed", "--open "),
+        ("dotenv -e .env -- vite", ""),
+        ("env-cmd -f .env vite --open", "--open "),
+        ("cross-env A=1 npm run dev", ""),
+        ("env A=1 B=2 vite", ""),
+        ("node node_modules/vite/bin/vite.js --open", "--open "),
     ],
 )
-def test_the_words_come_through_npm_and_bun(tmp_path: Path, command: str, before: str) -> None:
+def test_the_words_come_through_what_starts_other_programs(tmp_path: Path, command: str, before: str) -> None:
     """Here vite is a program that says which words it got."""
     need("npm")
+    need_node()
     program = tmp_path / "node_modules/.bin/vite"
     program.parent.mkdir(parents=True)
     program.write_text('#!/bin/sh\necho "got: $*"\n')
@@ -164,8 +178,15 @@ def test_the_words_come_through_npm_and_bun(tmp_path: Path, command: str, before
         if not bun.exists():
             pytest.skip("bun is there for x86_64 Linux only")
         (program.parent / "bun").symlink_to(bun)
+    for name in ("pnpm", "yarn", "cross-env", "dotenv", "env-cmd"):
+        (program.parent / name).symlink_to(NODE_MODULES / ".bin" / name)
+    script = tmp_path / "node_modules/vite/bin/vite.js"
+    script.parent.mkdir(parents=True)
+    script.write_text('console.log("got:", process.argv.slice(2).join(" "));\n')
+    (tmp_path / ".env").write_text("A=1\n")
     scripts = {
         "dev": "vite", "nested": "npm run dev", "twice": "npm run nested -- --debug", "start": "A=1 vite --open",
+        "crossed": "cross-env A=1 B=2 vite --open",
     }  # fmt: skip
     (tmp_path / "web").mkdir()
     for folder, its in ((tmp_path, scripts), (tmp_path / "web", {"dev": "vite --web"})):
