@@ -16,13 +16,18 @@ class Board:
     """Some services, in the order of their start, and their states as they were told last."""
 
     def __init__(self, services: Iterable[Service]) -> None:
-        self._services = {service.id: service for service in services}
+        self._services: dict[str, Service] = {}
+        self.put(services)
 
     def __iter__(self) -> Iterator[Service]:
         return iter(self._services.values())
 
     def __len__(self) -> int:
         return len(self._services)
+
+    def put(self, services: Iterable[Service]) -> None:
+        """These too."""
+        self._services.update((service.id, service) for service in services)
 
     def moved(self, moved: Moved) -> None:
         if moved.gone:
@@ -60,12 +65,17 @@ class Board:
         )
 
     @property
-    def all_up(self) -> bool:
-        """Whether each is there for who wants it; what came to its end with 0 has done what it was for."""
-        return all(
-            service.state in UP or (service.state == "stopped" and service.code == 0)
+    def not_up(self) -> list[Service]:
+        """Those that are not there for who wants them; what came to its end with 0 has done what it was for."""
+        return [
+            service
             for service in self._services.values()
-        )
+            if service.state not in UP and not (service.state == "stopped" and service.code == 0)
+        ]
+
+    @property
+    def all_up(self) -> bool:
+        return not self.not_up
 
 
 def described(service: Service) -> str:

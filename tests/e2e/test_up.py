@@ -113,7 +113,8 @@ def test_a_failure_is_told_with_the_last_lines_of_the_log(alice: Any) -> None:
     states = {name: each["state"] for name, each in shop.services().items()}
     assert states == {"db": "ready", "web": "ready", "bad": "crashed", "after": "waiting"}
     assert "crashed(3)" in shop.good("status")
-    assert shop.type("wait", "--timeout", "0.1", "after").returncode == 1
+    done = shop.type("wait", "--timeout", "0.1", "after")
+    assert (done.returncode, "after" in done.stderr) == (1, True)
     assert get("after.shop.localhost")[0] == 503
 
 
@@ -148,9 +149,22 @@ def test_stop_restart_wait_exec_url_and_open(alice: Any) -> None:
     status, page = get("shop.localhost", Accept="text/html")
     assert (status, "stopped" in page) == (503, True)
     assert shop.type("wait", "web").returncode == 1
+    done = shop.type("wait", "--json", "web", "db")
+    told = json.loads(done.stdout)
+    assert (done.returncode, told["ok"], told["message"], told["hint"]) == (
+        1,
+        False,
+        "not ready: web",
+        "locald logs web",
+    )
+    assert [(each["id"], each["state"]) for each in told["services"]] == [("shop/web", "stopped"), ("shop/db", "ready")]
+    assert done.stderr == ""
     said = shop.good("restart", "web")
     assert "http://shop.localhost/" in said
     again = shop.services()
+    told = json.loads(shop.good("wait", "--json", "web"))
+    assert (told["ok"], told["message"], told["hint"]) == (True, "", "")
+    assert [{**each, "since": 0} for each in told["services"]] == [{**again["web"], "since": 0}]
     assert again["web"]["pid"] not in (None, first["web"]["pid"])
     assert again["db"]["pid"] == first["db"]["pid"]
     shop.good("restart")
