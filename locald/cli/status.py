@@ -13,6 +13,8 @@ from locald.errors import Exit
 
 __all__ = ["command", "show"]
 
+ENDED = ("stopped", "crashed")
+
 
 @click.command("status")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -54,7 +56,7 @@ def _services(report: Report) -> str:
             service.url or "-",
             service.socket or str(service.port or "-"),
             str(service.pid or "-"),
-            age(service.since) if service.pid else "-",
+            age(service.started) if service.started is not None else "-",
             str(service.restarts),
             service.directory,
         )
@@ -65,7 +67,9 @@ def _services(report: Report) -> str:
 
 
 def _state(service: Service) -> str:
-    return f"crashed({service.code})" if service.state == "crashed" else service.state
+    """With the time since when, for what has no UPTIME that would say it."""
+    state = f"crashed({service.code})" if service.state == "crashed" else service.state
+    return f"{state} {age(service.since)} ago" if service.state in ENDED else state
 
 
 def _apps(report: Report) -> str:

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-PROTOCOL = 5
+PROTOCOL = 6
 
 Protocol = Literal["http1", "h2c"]  # of a server, as in proxy/routes.py
 Port = Annotated[int, Meta(ge=1, le=65535)]
@@ -251,7 +251,8 @@ State = Literal[
 class Service(Struct, frozen=True, forbid_unknown_fields=True):
     """One service of a project that is up.
 
-    ``id`` is PROJECT/NAME; ``since``: when the state began, in seconds of the epoch; ``code``: how it ended last, 128
+    ``id`` is PROJECT/NAME; ``since``: when the state began, in seconds of the epoch; ``started``: the same
+    of its process, None where none runs; ``code``: how it ended last, 128
     and the number for a signal, None if it never did; ``why``: the reason of the state, "" for none; ``url`` "" for a
     worker; ``port`` is the one that it listens on, None until it does; ``socket``: its Unix socket, "" for none;
     ``waits_for``: names of services; ``kept``: it outlives the command that started it.
@@ -262,6 +263,7 @@ class Service(Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     state: State
     since: float
+    started: float | None
     code: int | None
     why: str
     url: str

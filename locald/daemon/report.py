@@ -10,7 +10,7 @@ from locald.proxy import targets
 from locald.proxy.routes import Route
 from locald.proxy.server import Proxy
 
-__all__ = ["app", "wall"]
+__all__ = ["app", "epoch", "wall"]
 
 
 def app(
@@ -44,6 +44,11 @@ def app(
         at_work=line.at_work,
         answered=wall(proxy, line.answered) if line.answered else None,
     )
+
+
+def epoch(moment: float) -> float:
+    """A moment of time.monotonic() in seconds of the Unix epoch, by a clock that may have been set since then."""
+    return time.time() - (time.monotonic() - moment)
 
 
 def wall(proxy: Proxy, moment: float) -> float:

@@ -15,6 +15,7 @@ from typing import Any
 
 from locald.control import messages
 from locald.control.messages import Moved
+from locald.daemon import report
 from locald.daemon.audience import Audience
 from locald.daemon.places import Places
 from locald.daemon.project import Running, Unit
@@ -154,7 +155,8 @@ class Services:
             project=running.project.name,
             name=unit.name,
             state=seen.state,
-            since=time.time() - (time.monotonic() - seen.since),
+            since=report.epoch(seen.since),
+            started=report.epoch(seen.started) if seen.started is not None else None,
             code=seen.code,
             why=seen.why,
             url=self.url(running, unit.name),

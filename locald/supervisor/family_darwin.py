@@ -9,6 +9,7 @@ import contextlib
 import os
 import select
 import sys
+import time
 from collections.abc import Collection
 
 import psutil
@@ -18,7 +19,7 @@ from locald.supervisor.family import Kin, Table
 
 assert sys.platform == "darwin"  # noqa: S101  (type checkers read this too)
 
-__all__ = ["Ends", "adopt_orphans", "adopter", "boot", "bury", "kin", "listeners", "marker", "send", "table"]
+__all__ = ["Ends", "adopt_orphans", "adopter", "age", "boot", "bury", "kin", "listeners", "marker", "send", "table"]
 
 LAUNCHD = 1
 STATES = {psutil.STATUS_ZOMBIE: "Z", psutil.STATUS_STOPPED: "T"}
@@ -35,6 +36,10 @@ def adopter() -> int:
 def boot() -> str:
     # Moves with the clock: after a step of it, orphans are known by their marker alone.
     return str(round(psutil.boot_time()))
+
+
+def age(born: float) -> float:
+    return max(0.0, time.time() - born)  # births are of the clock that people set
 
 
 def table() -> Table:

@@ -15,12 +15,13 @@ import select
 import signal
 import socket
 import struct
+import time
 from collections.abc import Collection, Iterable
 
 from locald.supervisor import burial
 from locald.supervisor.family import Kin, Table
 
-__all__ = ["Ends", "adopt_orphans", "adopter", "boot", "bury", "kin", "listeners", "marker", "send", "table"]
+__all__ = ["Ends", "adopt_orphans", "adopter", "age", "boot", "bury", "kin", "listeners", "marker", "send", "table"]
 
 PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -42,6 +43,11 @@ def adopter() -> int:
 def boot() -> str:
     """This start of the machine."""
     return _read("/proc/sys/kernel/random/boot_id").decode().strip()
+
+
+def age(born: float) -> float:
+    """Seconds since that birth, those included for which the machine slept: proc_pid_stat(5) counts from its start."""
+    return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - born)
 
 
 def table() -> Table:

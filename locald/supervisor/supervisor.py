@@ -201,6 +201,7 @@ class Supervisor:
             state=life.state,
             pid=next((pid for pid in pids if pid), None),
             since=life.since,
+            started=time.monotonic() - system.age(tree.born) if tree else None,
             restarts=life.restarts,
             code=life.code,
             why=life.why,

@@ -15,7 +15,7 @@ from typing import Any
 import kqueue
 import psutil
 import pytest
-from services import Rig, run
+from services import PATIENCE_S, Rig, run
 
 from locald.supervisor.family import Kin, Table
 
@@ -53,6 +53,15 @@ def test_a_process(system: Any, sleeper: subprocess.Popen[bytes]) -> None:
     assert system.table().by_pid[sleeper.pid].born == kin.born
     assert system.marker(sleeper.pid, "MARK") == "a=b c"
     assert system.marker(sleeper.pid, "NONE") == ""
+
+
+def test_how_old_a_process_is(system: Any, sleeper: subprocess.Popen[bytes]) -> None:
+    own, its = system.kin(os.getpid()), system.kin(sleeper.pid)
+    assert own and its
+    before = system.age(its.born)
+    assert 0 <= before <= system.age(own.born)
+    assert system.age(its.born - 3600) == pytest.approx(before + 3600, abs=PATIENCE_S)
+    assert before < PATIENCE_S
 
 
 def test_a_process_that_is_no_more(system: Any, sleeper: subprocess.Popen[bytes]) -> None:
