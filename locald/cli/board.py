@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterable, Iterator, Sequence
 
 from locald.control.messages import Moved, Service
 
-__all__ = ["Board", "described"]
+__all__ = ["Board", "described", "when"]
 
 UP = ("ready", "sleeping")
 FAILED = ("crashed", "unhealthy")
@@ -86,12 +88,19 @@ def described(service: Service) -> str:
         case "sleeping":
             return "sleeps until the first request"
         case "backing-off":
-            return f"{service.why or 'ended'}; it is started again"
+            return f"{service.why or 'ended'}; it is started again {when(service)}".rstrip()
         case "stopped" if service.code:
             return f"stopped ({service.code})"
         case "crashed" | "unhealthy":
             return f"{service.state}: {service.why}" if service.why else service.state
     return service.state
+
+
+def when(service: Service) -> str:
+    """When one that is backing off is started again, in words; "" where nobody knows."""
+    if service.again is None:
+        return ""
+    return f"in {max(1, math.ceil(service.again - time.time()))} s"
 
 
 def _listed(words: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 import msgspec
 
+from locald.cli.board import when
 from locald.cli.output import age, fail, table
 from locald.cli.places import places
 from locald.control.client import NotRunning, connect
@@ -69,6 +70,8 @@ def _services(report: Report) -> str:
 def _state(service: Service) -> str:
     """With the time since when, for what has no UPTIME that would say it."""
     state = f"crashed({service.code})" if service.state == "crashed" else service.state
+    if service.again is not None:
+        return f"{state}, again {when(service)}"
     return f"{state} {age(service.since)} ago" if service.state in ENDED else state
 
 

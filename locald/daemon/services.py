@@ -157,6 +157,7 @@ class Services:
             state=seen.state,
             since=report.epoch(seen.since),
             started=report.epoch(seen.started) if seen.started is not None else None,
+            again=report.epoch(seen.again) if seen.again is not None else None,
             code=seen.code,
             why=seen.why,
             url=self.url(running, unit.name),
@@ -217,7 +218,8 @@ class Services:
         self.routes.follow(unit, seen)
         if unit.gate is not None:
             names = [id.partition("/")[2] for id in seen.waits_for]
-            unit.gate.set(seen.state, code=seen.code, why=seen.why, waits_for=names, notes=seen.notes)
+            again_s = seen.again - time.monotonic() if seen.again is not None else None
+            unit.gate.set(seen.state, code=seen.code, why=seen.why, waits_for=names, notes=seen.notes, again_s=again_s)
         self._cancel_idle(unit)
         self._look_if_idle(running, unit)
         self.audience.moved(Moved(self.shown(running, unit)))
@@ -232,6 +234,7 @@ class Services:
             lambda: _soon(self._wake, unit.id),
             lambda: _soon(self._restart, unit.id),
             lambda: _soon(self._unanswered, unit.id),
+            time.monotonic,
         )
 
     def _wake(self, id: str) -> None:

@@ -75,6 +75,11 @@ class Life(msgspec.Struct):
         """Whether who needs it may start: it is ready, or has done what it was for, as a migration does."""
         return self.state == "ready" or (self.state == "stopped" and self.code == 0 and self.why != "")
 
+    @property
+    def again(self) -> float | None:
+        """When it is started again by itself."""
+        return self.since + delay(self.failures) if self.state == "backing-off" else None
+
     # What is asked for.
 
     def start(self, now: float) -> list[Command]:

@@ -202,6 +202,7 @@ class Supervisor:
             pid=next((pid for pid in pids if pid), None),
             since=life.since,
             started=time.monotonic() - system.age(tree.born) if tree else None,
+            again=life.again,
             restarts=life.restarts,
             code=life.code,
             why=life.why,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -55,9 +56,14 @@ def test_who_waits_for_what_failed_is_blocked_and_so_is_who_waits_for_that() -> 
         ({"state": "crashed", "why": "ended by SIGKILL"}, "crashed: ended by SIGKILL"),
         ({"state": "unhealthy", "why": "not ready after 60 s"}, "unhealthy: not ready after 60 s"),
         ({"state": "backing-off", "why": "ended with exit code 1"}, "ended with exit code 1; it is started again"),
+        (
+            {"state": "backing-off", "why": "ended by SIGKILL", "again": 1003.2},
+            "ended by SIGKILL; it is started again in 4 s",
+        ),
         ({"state": "stopped", "code": 3}, "stopped (3)"),
         ({"state": "sleeping"}, "sleeps until the first request"),
     ],
 )
-def test_a_state_in_words(more: dict[str, Any], words: str) -> None:
+def test_a_state_in_words(more: dict[str, Any], words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time", lambda: 1000.0)
     assert described(service("shop/web", **more)) == words

@@ -18,6 +18,7 @@ from locald.control.messages import Project
         ("unhealthy", {"pid": 7, "started": 1000 - 9.0}, "unhealthy", "9s"),
         ("stopped", {"code": 143}, "stopped 1m 5s ago", "-"),
         ("crashed", {"code": 3}, "crashed(3) 1m 5s ago", "-"),
+        ("backing-off", {"again": 1003.2, "code": 1}, "backing-off, again in 4 s", "-"),
         ("sleeping", {}, "sleeping", "-"),
         ("starting", {}, "starting", "-"),
     ],

@@ -118,6 +118,16 @@ def test_a_failure_is_told_with_the_last_lines_of_the_log(alice: Any) -> None:
     assert get("after.shop.localhost")[0] == 503
 
 
+def test_one_that_backs_off_says_when_it_is_started_again(alice: Any, wait_for: Callable[..., None]) -> None:
+    shop = Shop(alice, '[services.web]\ncommand = "exit 3"\n')
+    up = shop.start("up", "-d")
+    read_until(up, "ended with exit code 3; it is started again in 1 s")
+    wait_for(lambda: "backing-off, again in" in shop.good("ps"))
+    wait_for(lambda: "It is started again in" in get("shop.localhost")[1])
+    shop.good("down")
+    assert up.wait(30) == 0
+
+
 def test_stop_restart_wait_exec_url_and_open(alice: Any) -> None:
     shop = Shop(alice, TWO + '[services.worker]\ncommand = "sleep 1000"\nport = "none"\nworkdir = "work"\n')
     (shop.folder / "work").mkdir()

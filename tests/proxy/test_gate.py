@@ -173,7 +173,8 @@ def test_what_a_state_is_called_and_whether_one_may_come_again(rig: Any, service
         return
     status, fields = head_of(answer)
     assert status == 503
-    assert ("retry-after" in fields) is (state not in ("crashed", "stopped"))
+    again = {"crashed": None, "stopped": None, "backing-off": "4"}
+    assert fields.get("retry-after") == again.get(state, "1")
     first, *facts = body_of(answer).decode().partition("\n\nhint")[0].splitlines()
     word = {"stopped": "is stopped", "crashed": "has crashed", "backing-off": "has crashed"}.get(state, f"is {state}")
     assert first == f"503: shop/web {word}"
@@ -183,6 +184,21 @@ def test_what_a_state_is_called_and_whether_one_may_come_again(rig: Any, service
         "  It is told so.",
         "  And this.",
     ]
+
+
+def test_what_is_left_until_the_next_start_is_counted_down(rig: Any, service: Service) -> None:
+    now = 100.0
+    service.gate._clock = lambda: now
+    service.set("backing-off", again_s=5.0)
+    for passed, seconds in ((0.0, 5), (1.5, 4), (4.9, 1), (9.0, 1)):
+        now = 100.0 + passed
+        answer = rig.talk(GET + END)
+        assert f"It is started again in {seconds} s." in body_of(answer).decode()
+        assert head_of(answer)[1]["retry-after"] == str(seconds)
+    service.set("backing-off")
+    answer = rig.talk(GET + END)
+    assert "It is started again soon." in body_of(answer).decode()
+    assert head_of(answer)[1]["retry-after"] == "1"
 
 
 @pytest.mark.parametrize(

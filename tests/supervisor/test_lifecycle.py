@@ -116,6 +116,7 @@ def test_it_is_started_again_later_and_later_and_then_crashed() -> None:
     while life.state == "starting":
         life.spawned(now)
         waits += [each.after for each in life.exited(1, False, now) if isinstance(each, Timer) and each.after]
+        assert life.again == (now + waits[-1] if life.state == "backing-off" else None)
         now += 6
         life.fired(0.0, now)
     assert waits == [0.25, 0.5, 1.0, 2.0, 4.0, CAP_S, CAP_S]
