@@ -19,7 +19,7 @@ from locald.supervisor.family import Kin, Table
 
 assert sys.platform == "darwin"  # noqa: S101  (type checkers read this too)
 
-__all__ = ["Ends", "adopt_orphans", "adopter", "age", "boot", "bury", "kin", "listeners", "marker", "send", "table"]
+__all__ = ["Ends", "adopt_orphans", "adopter", "boot", "bury", "clock", "kin", "listeners", "marker", "send", "table"]
 
 LAUNCHD = 1
 STATES = {psutil.STATUS_ZOMBIE: "Z", psutil.STATUS_STOPPED: "T"}
@@ -38,8 +38,8 @@ def boot() -> str:
     return str(round(psutil.boot_time()))
 
 
-def age(born: float) -> float:
-    return max(0.0, time.time() - born)  # births are of the clock that people set
+def clock() -> float:
+    return time.clock_gettime(time.CLOCK_MONOTONIC)  # clock_gettime(3): here it is this one that sleep does not stop
 
 
 def table() -> Table:

@@ -21,7 +21,7 @@ from collections.abc import Collection, Iterable
 from locald.supervisor import burial
 from locald.supervisor.family import Kin, Table
 
-__all__ = ["Ends", "adopt_orphans", "adopter", "age", "boot", "bury", "kin", "listeners", "marker", "send", "table"]
+__all__ = ["Ends", "adopt_orphans", "adopter", "boot", "bury", "clock", "kin", "listeners", "marker", "send", "table"]
 
 PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -45,9 +45,9 @@ def boot() -> str:
     return _read("/proc/sys/kernel/random/boot_id").decode().strip()
 
 
-def age(born: float) -> float:
-    """Seconds since that birth, those included for which the machine slept: proc_pid_stat(5) counts from its start."""
-    return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - born)
+def clock() -> float:
+    """Seconds that have passed since whenever: nobody can set it, and it goes on while the machine sleeps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def table() -> Table:

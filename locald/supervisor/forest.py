@@ -43,7 +43,7 @@ class Tree(msgspec.Struct):
 
     service: str
     leader: int | None = None  # not buried yet
-    born: float = 0.0  # the leader
+    begun: float = 0.0  # by system.clock()
     exit: int | None = None  # of the leader; taken by who hears of it
     last: int = 0  # exit code of the last of them that we buried
     sessions: set[int] = msgspec.field(default_factory=set)
@@ -83,9 +83,9 @@ class Forest:
 
     def plant(self, service: str, pid: int) -> Tree:
         """The tree of a leader that was just spawned."""
-        tree = self._trees[service] = Tree(service)
+        tree = self._trees[service] = Tree(service, begun=system.clock())
         leader = system.kin(pid) or Kin(pid, os.getpid(), pid, pid, 0.0)  # always there: nobody else buries it
-        tree.leader, tree.born, tree.sessions, tree.seen = pid, leader.born, {pid}, {pid: leader.born}
+        tree.leader, tree.sessions, tree.seen = pid, {pid}, {pid: leader.born}
         if self._cgroups:
             group = cgroup.Group.make(self._cgroups, self.token, service, pid)
             tree.group = str(group.path) if group else ""

@@ -62,7 +62,7 @@ class Seen(msgspec.Struct, frozen=True):
     state: State
     pid: int | None = None  # the leader's; another's of the tree when that has ended and the service goes on
     since: float = 0.0  # time.monotonic() of the last change of state, the same for all processes of this machine
-    started: float | None = None  # the same of the birth of its first process, while one of them is there
+    started: float | None = None  # the same of the start of its first process, while one of them is there
     again: float | None = None  # the same of its next start, while it is backing off
     restarts: int = 0  # since it was asked to start
     code: int | None = None  # of the last end: 128 and more for signals

@@ -149,7 +149,7 @@ class Supervisor:
         self._do(run, run.life.idle(time.monotonic()))
 
     def touched(self, service: str) -> None:
-        """A file it watches has changed: it is restarted, also when it had crashed, and not when it was stopped."""
+        """A file it watches has changed: it is restarted, also when it had ended, and not when it was stopped."""
         run = self._runs[service]
         self._do(run, run.life.touched(time.monotonic()))
 
@@ -201,7 +201,7 @@ class Supervisor:
             state=life.state,
             pid=next((pid for pid in pids if pid), None),
             since=life.since,
-            started=time.monotonic() - system.age(tree.born) if tree else None,
+            started=time.monotonic() - (system.clock() - tree.begun) if tree else None,
             again=life.again,
             restarts=life.restarts,
             code=life.code,

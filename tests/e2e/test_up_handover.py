@@ -29,7 +29,7 @@ def test_services_keep_their_pids_and_everything_goes_on(alice: Any, wait_for: C
     assert alice.daemon().pid == daemon
     after = shop.services()
     assert {name: each["pid"] for name, each in after.items()} == {name: each["pid"] for name, each in before.items()}
-    for name in ("web", "api"):  # births are in hundredths of a second
+    for name in ("web", "api"):
         assert after[name]["started"] == pytest.approx(before[name]["started"], abs=0.1)
         assert after[name]["since"] == pytest.approx(before[name]["since"], abs=0.1)
         began = psutil.Process(after[name]["pid"]).create_time()
