@@ -10,7 +10,7 @@ from locald.control.messages import Moved, Service
 
 __all__ = ["Board", "described", "when"]
 
-UP = ("ready", "sleeping")
+UP = ("ready", "sleeping", "done")
 FAILED = ("crashed", "unhealthy")
 
 
@@ -68,12 +68,8 @@ class Board:
 
     @property
     def not_up(self) -> list[Service]:
-        """Those that are not there for who wants them; what came to its end with 0 has done what it was for."""
-        return [
-            service
-            for service in self._services.values()
-            if service.state not in UP and not (service.state == "stopped" and service.code == 0)
-        ]
+        """Those that are not there for who wants them."""
+        return [service for service in self._services.values() if service.state not in UP]
 
     @property
     def all_up(self) -> bool:

@@ -14,7 +14,7 @@ from locald.errors import Exit
 
 __all__ = ["command", "show"]
 
-ENDED = ("stopped", "crashed")
+ENDED = ("stopped", "crashed", "done")
 
 
 @click.command("status")

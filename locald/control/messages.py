@@ -244,7 +244,7 @@ class Seen(Struct, tag="seen", frozen=True, forbid_unknown_fields=True):
 
 
 State = Literal[
-    "stopped", "waiting", "starting", "ready", "unhealthy", "stopping", "backing-off", "crashed", "sleeping"
+    "stopped", "waiting", "starting", "ready", "unhealthy", "stopping", "backing-off", "crashed", "sleeping", "done"
 ]
 
 

@@ -261,7 +261,7 @@ class Projects:
                     unit.kept = True
                 elif unit in fresh or not unit.kept:
                     unit.holders.add(session)
-                if self.services.supervisor.look(unit.id).state in ("stopped", "crashed", "backing-off"):
+                if self.services.supervisor.look(unit.id).state in ("stopped", "crashed", "backing-off", "done"):
                     unit.environ, unit.umask = {**environ, **trust}, request.umask
             if session is not None:
                 self.services.audience.add(session, running.project.name, [unit.id for unit in units])

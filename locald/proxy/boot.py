@@ -196,6 +196,8 @@ def _words(gate: Gate) -> tuple[str, list[str], str, str]:
             return f"{name} is asleep", ["The next request wakes it."], "", ""
         case "stopped":
             return f"{name} is stopped", [], f"locald restart {name}", "Start"
+        case "done":
+            return f"{name} has ended", _ending(told), f"locald restart {name}", "Start"
         case "crashed":
             return f"{name} has crashed", _ending(told), f"locald logs {name}", "Restart"
         case "backing-off":

@@ -20,13 +20,13 @@ __all__ = ["Gate", "State", "Told", "Waiter"]
 
 # Those of the supervisor.
 State = Literal[
-    "stopped", "waiting", "starting", "ready", "unhealthy", "stopping", "backing-off", "crashed", "sleeping"
+    "stopped", "waiting", "starting", "ready", "unhealthy", "stopping", "backing-off", "crashed", "sleeping", "done"
 ]
 STATES: frozenset[str] = frozenset(get_args(State))
 # An unhealthy one runs, and what it answers says more than we could.
 OPEN = frozenset({"ready", "unhealthy"})
 FINE = OPEN | {"sleeping"}
-BROKEN = frozenset({"stopped", "crashed", "backing-off"})
+BROKEN = frozenset({"stopped", "crashed", "backing-off", "done"})
 
 
 class Waiter(Protocol):

@@ -12,7 +12,7 @@ import msgspec
 __all__ = ["Process", "Ready", "Restart", "Seen", "Sink", "Spec", "Start", "State", "words"]
 
 State = Literal[
-    "stopped", "waiting", "starting", "ready", "unhealthy", "stopping", "backing-off", "crashed", "sleeping"
+    "stopped", "waiting", "starting", "ready", "unhealthy", "stopping", "backing-off", "crashed", "sleeping", "done"
 ]
 Restart = Literal["never", "on-failure", "always"]
 
@@ -27,6 +27,7 @@ class Ready(msgspec.Struct, frozen=True):
     tcp: bool = False  # its port or socket takes a connection
     command: tuple[str, ...] = ()  # a program that ends with 0, in the service's folder and environment
     log: str = ""  # a regular expression, searched in each line of its output
+    exit: bool = False  # it has ended with 0; nothing else is looked at then
     timeout_s: float = 60.0  # then it is unhealthy, and looked at less often
 
 

@@ -279,7 +279,7 @@ class Supervisor:
             if run.sink and not kept.spoken:
                 self._listen_for(run, run.sink)
             self._forest.replant(kept.tree)
-            if run.life.state in ("starting", "unhealthy"):
+            if run.life.state in ("starting", "unhealthy") and not run.life.once:
                 self._do(run, [Do.PROBE])
         elif run.life.alive:
             self._do(run, [Do.SPAWN])

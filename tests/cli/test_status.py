@@ -19,6 +19,7 @@ from locald.control.messages import Project
         ("stopped", {"code": 143}, "stopped 1m 5s ago", "-"),
         ("crashed", {"code": 3}, "crashed(3) 1m 5s ago", "-"),
         ("backing-off", {"again": 1003.2, "code": 1}, "backing-off, again in 4 s", "-"),
+        ("done", {"code": 0}, "done 1m 5s ago", "-"),
         ("sleeping", {}, "sleeping", "-"),
         ("starting", {}, "starting", "-"),
     ],

@@ -173,10 +173,10 @@ def test_what_a_state_is_called_and_whether_one_may_come_again(rig: Any, service
         return
     status, fields = head_of(answer)
     assert status == 503
-    again = {"crashed": None, "stopped": None, "backing-off": "4"}
+    again = {"crashed": None, "stopped": None, "done": None, "backing-off": "4"}
     assert fields.get("retry-after") == again.get(state, "1")
     first, *facts = body_of(answer).decode().partition("\n\nhint")[0].splitlines()
-    word = {"stopped": "is stopped", "crashed": "has crashed", "backing-off": "has crashed"}.get(state, f"is {state}")
+    word = {"done": "has ended", "crashed": "has crashed", "backing-off": "has crashed"}.get(state, f"is {state}")
     assert first == f"503: shop/web {word}"
     assert facts == [
         *{"waiting": ["  It starts when db and cache are ready."]}.get(state, []),
@@ -426,7 +426,7 @@ def scheme(rig: Any) -> bytes:
     return b"http" if rig.tls is None else b"https"
 
 
-@pytest.mark.parametrize("state", ["crashed", "stopped", "backing-off"])
+@pytest.mark.parametrize("state", ["crashed", "stopped", "backing-off", "done"])
 def test_the_button_starts_it_again_and_leads_back(rig: Any, service: Service, state: str) -> None:
     service.set(state)
     origin = scheme(rig) + b"://app.localhost"
@@ -620,7 +620,7 @@ def test_a_restart_loses_nothing(rig: Any, service: Service) -> None:
     assert service.woken == 0
 
 
-@pytest.mark.parametrize("state", ["crashed", "backing-off", "stopped"])
+@pytest.mark.parametrize("state", ["crashed", "backing-off", "stopped", "done"])
 def test_who_waits_is_told_when_it_was_in_vain(rig: Any, asleep: Service, state: str) -> None:
     asleep.lines.append("no such table")
     with rig.connect() as sock:

@@ -225,7 +225,7 @@ def test_a_command_that_is_all_that_is_left(tmp_path: Path, code: int) -> None:
             "db", f"until test -e asked; do sleep 0.01; done; exit {code}", ready=Ready(command=check), restart="never"
         )
         rig.supervisor.start("db")
-        seen = await rig.until("db", "stopped", "crashed")
+        seen = await rig.until("db", "done", "crashed")
         assert (seen.code, seen.why) == (code, f"ended with exit code {code}")
 
     run(tmp_path, test)
