@@ -17,7 +17,7 @@ from locald.daemon.places import Places, Spot
 from locald.daemon.project import Running, Unit
 from locald.project.launch import Launch
 from locald.project.model import Project
-from locald.supervisor.supervisor import Handed
+from locald.supervisor.run import Handed
 
 __all__ = ["KeptServices", "descriptors", "given", "plain", "taken", "unplain"]
 

@@ -28,8 +28,9 @@ from locald.project.substitute import Place
 from locald.proxy.gate import Gate
 from locald.proxy.routes import Route, Routes
 from locald.proxy.server import Proxy
+from locald.supervisor.run import Handed
 from locald.supervisor.spec import Process, Seen, Start
-from locald.supervisor.supervisor import Handed, Supervisor
+from locald.supervisor.supervisor import Supervisor
 
 __all__ = ["Services"]
 

@@ -232,9 +232,9 @@ def test_a_command_that_is_all_that_is_left(tmp_path: Path, code: int) -> None:
 
 
 def test_a_command_that_hangs_is_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from locald.supervisor import supervisor
+    from locald.supervisor import probing
 
-    monkeypatch.setattr(supervisor, "COMMAND_S", 0.2)
+    monkeypatch.setattr(probing, "COMMAND_S", 0.2)
 
     async def test(rig: Rig) -> None:
         command = ("/bin/sh", "-c", "test -e asked && exit 0; touch asked; sleep 1000 & sleep 1000")
