@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterable, Iterator, Sequence
 
 from locald.control.messages import Moved, Service
 
-__all__ = ["Board", "described"]
+__all__ = ["Board", "described", "when"]
 
-UP = ("ready", "sleeping")
+UP = ("ready", "sleeping", "done")
 FAILED = ("crashed", "unhealthy")
 
 
@@ -16,13 +18,18 @@ class Board:
     """Some services, in the order of their start, and their states as they were told last."""
 
     def __init__(self, services: Iterable[Service]) -> None:
-        self._services = {service.id: service for service in services}
+        self._services: dict[str, Service] = {}
+        self.put(services)
 
     def __iter__(self) -> Iterator[Service]:
         return iter(self._services.values())
 
     def __len__(self) -> int:
         return len(self._services)
+
+    def put(self, services: Iterable[Service]) -> None:
+        """These too."""
+        self._services.update((service.id, service) for service in services)
 
     def moved(self, moved: Moved) -> None:
         if moved.gone:
@@ -60,12 +67,13 @@ class Board:
         )
 
     @property
+    def not_up(self) -> list[Service]:
+        """Those that are not there for who wants them."""
+        return [service for service in self._services.values() if service.state not in UP]
+
+    @property
     def all_up(self) -> bool:
-        """Whether each is there for who wants it; what came to its end with 0 has done what it was for."""
-        return all(
-            service.state in UP or (service.state == "stopped" and service.code == 0)
-            for service in self._services.values()
-        )
+        return not self.not_up
 
 
 def described(service: Service) -> str:
@@ -76,12 +84,19 @@ def described(service: Service) -> str:
         case "sleeping":
             return "sleeps until the first request"
         case "backing-off":
-            return f"{service.why or 'ended'}; it is started again"
+            return f"{service.why or 'ended'}; it is started again {when(service)}".rstrip()
         case "stopped" if service.code:
             return f"stopped ({service.code})"
         case "crashed" | "unhealthy":
             return f"{service.state}: {service.why}" if service.why else service.state
     return service.state
+
+
+def when(service: Service) -> str:
+    """When one that is backing off is started again, in words; "" where nobody knows."""
+    if service.again is None:
+        return ""
+    return f"in {max(1, math.ceil(service.again - time.time()))} s"
 
 
 def _listed(words: Sequence[str]) -> str:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 
@@ -22,6 +26,7 @@ __all__ = ["command"]
 
 STOP_S = 15.0  # the daemon drains, then gives orphans 5 seconds
 REPLACE_S = 60.0  # for the new one to say that it could start, and to do so
+ENTRY = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),(\d{3}) ([A-Z]+) [\w.]+: (.*)")  # of the log: daemon/process.py
 
 http_port_option = click.option(
     "--http-port",
@@ -115,15 +120,34 @@ def status(as_json: bool) -> int:
 
 @command.command()
 @click.option("-n", "--lines", type=click.IntRange(1), default=200, show_default=True, help="How many lines.")
-def logs(lines: int) -> int:
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each entry.")
+def logs(lines: int, as_json: bool) -> int:
     """Print the end of the daemon's log."""
     path = Path(places().log)
     try:
         text = path.read_text(errors="replace").splitlines()
     except FileNotFoundError:
         raise LocaldError(f"there is no log yet: {path}", "locald daemon start") from None
-    click.echo("\n".join(text[-lines:]))
+    shown = map(json.dumps, _entries(text[-lines:])) if as_json else text[-lines:]
+    click.echo("\n".join(shown))
     return Exit.OK
+
+
+def _entries(lines: Sequence[str]) -> list[dict[str, str | None]]:
+    """The log's entries: time (UTC), level and text, which may have several lines.  Of one whose beginning is cut away,
+    or that was not written by the daemon's own hand, time and level are None."""
+    found: list[dict[str, str | None]] = []
+    for line in lines:
+        entry = ENTRY.fullmatch(line)
+        if entry is not None:
+            moment = datetime.fromisoformat(f"{entry[1]}.{entry[2]}").astimezone(UTC)
+            time = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            found.append({"time": time, "level": entry[3].lower(), "text": entry[4]})
+        elif found:
+            found[-1]["text"] = f"{found[-1]['text']}\n{line}"
+        else:
+            found.append({"time": None, "level": None, "text": line})
+    return found
 
 
 def _start(http_port: int | None, https_port: int | None, allow_root: bool) -> None:

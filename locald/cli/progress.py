@@ -19,7 +19,14 @@ from locald.control.messages import Moved, Rising, Service
 __all__ = ["LAST", "Progress", "introduce", "last_lines"]
 
 LAST = 15  # lines of the log of a service that failed
-COLOURS = {"ready": "green", "crashed": "red", "unhealthy": "red", "backing-off": "yellow", "stopped": None}
+COLOURS = {
+    "ready": "green",
+    "done": "green",
+    "crashed": "red",
+    "unhealthy": "red",
+    "backing-off": "yellow",
+    "stopped": None,
+}
 
 
 def introduce(rising: Rising) -> None:
@@ -61,7 +68,7 @@ class Progress:
         if self._shown.get(service.id) == words:
             return
         self._shown[service.id] = words
-        if service.state == "ready" and moved:
+        if service.state in ("ready", "done") and moved:
             words += f" after {duration(time.monotonic() - self._began)}"
         if service.state in ("ready", "sleeping") and service.url:
             words += f"   {service.url}"

@@ -14,21 +14,23 @@ from locald.errors import DaemonError, Exit, LocaldError
 __all__ = ["report_failures", "settle"]
 
 
-def settle(client: Client, board: Board, progress: Progress, timeout: float | None = None) -> bool:
-    """Show each change until nothing more is to come; whether all are up.  Raises LocaldError when the time is over."""
+def settle(client: Client, board: Board, progress: Progress | None, timeout: float | None = None) -> bool:
+    """Show each change, if it is to be shown, until nothing more is to come; whether all are up.  Raises LocaldError
+    when the time is over."""
     deadline = None if timeout is None else time.monotonic() + timeout
     while not board.settled:
         for message in client.waiting():
             match message:
                 case Moved():
                     board.moved(message)
-                    progress.moved(message)
+                    if progress is not None:
+                        progress.moved(message)
                 case Notice(text=text):
                     note(text)
                 case None:
                     raise DaemonError("the daemon went away", "locald daemon logs")
         if deadline is not None and time.monotonic() >= deadline and not board.settled:
-            left = ", ".join(service.name for service in board if service.state != "ready")
+            left = ", ".join(service.name for service in board.not_up)
             raise LocaldError(f"not ready within {timeout:g} seconds: {left}", "locald status")
         if not board.settled:
             client.wait(None if deadline is None else deadline - time.monotonic())
@@ -43,8 +45,7 @@ def report_failures(board: Board) -> int:
         state = "crashed" if service.state == "crashed" else "is not ready"
         why = f": {service.why}" if service.why else ""
         fail(LocaldError(f"{service.name} {state}{why}", f"locald logs {service.name}"))
-    ended = [each for each in board if each.state == "stopped" and each.code != 0]
-    for service in ended:
+    for service in (each for each in board if each.state == "stopped"):
         fail(LocaldError(f"{service.name} was stopped", f"locald restart {service.name}"))
     for service in board.blocked:
         note(f"{service.name} was not started: it waits for {', '.join(service.waits_for)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 import msgspec
 
+from locald.cli.board import when
 from locald.cli.output import age, fail, table
 from locald.cli.places import places
 from locald.control.client import NotRunning, connect
@@ -12,6 +13,8 @@ from locald.control.messages import Report, Service, Status
 from locald.errors import Exit
 
 __all__ = ["command", "show"]
+
+ENDED = ("stopped", "crashed", "done")
 
 
 @click.command("status")
@@ -54,7 +57,7 @@ def _services(report: Report) -> str:
             service.url or "-",
             service.socket or str(service.port or "-"),
             str(service.pid or "-"),
-            age(service.since) if service.pid else "-",
+            age(service.started) if service.started is not None else "-",
             str(service.restarts),
             service.directory,
         )
@@ -65,7 +68,11 @@ def _services(report: Report) -> str:
 
 
 def _state(service: Service) -> str:
-    return f"crashed({service.code})" if service.state == "crashed" else service.state
+    """With the time since when, for what has no UPTIME that would say it."""
+    state = f"crashed({service.code})" if service.state == "crashed" else service.state
+    if service.again is not None:
+        return f"{state}, again {when(service)}"
+    return f"{state} {age(service.since)} ago" if service.state in ENDED else state
 
 
 def _apps(report: Report) -> str:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 
 import click
+import msgspec
 
 from locald.cli.board import Board
 from locald.cli.choice import choose
@@ -15,7 +16,7 @@ from locald.cli.progress import Progress
 from locald.cli.settling import report_failures, settle
 from locald.control.client import connect
 from locald.control.messages import Report, Rising, Status, WatchServices
-from locald.errors import Exit
+from locald.errors import Exit, LocaldError
 
 __all__ = ["command"]
 
@@ -23,14 +24,38 @@ __all__ = ["command"]
 @click.command("wait")
 @click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=known_services)
 @click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Give up after so long.")
-def command(names: Sequence[str], timeout: float | None) -> int:
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, at the end.")
+def command(names: Sequence[str], timeout: float | None, as_json: bool) -> int:
     """Wait until the services of this folder's project, or those named, are ready.
 
     Exit code 0 once they are; 1 if one crashes or was stopped, or when the time is over.
     """
+    board, failure = Board(()), None
+    try:
+        _wait(board, names, timeout, progress=not as_json)
+    except LocaldError as error:
+        if not as_json:
+            raise
+        failure = error
+    if as_json:
+        return _print(board, failure)
+    return Exit.OK if board.all_up else report_failures(board)
+
+
+def _wait(board: Board, names: Sequence[str], timeout: float | None, progress: bool) -> None:
+    """Return when nothing more is to come; the board then says what there is.  Raises LocaldError."""
     with connect(places()) as client:
         chosen = [service.id for service in choose(client.request(Status(), Report), os.getcwd(), names)]
         rising = client.request(WatchServices(chosen), Rising)
-        board = Board(rising.services)
-        up = settle(client, board, Progress(rising.services), timeout)
-    return Exit.OK if up else report_failures(board)
+        board.put(rising.services)
+        settle(client, board, Progress(rising.services) if progress else None, timeout)
+
+
+def _print(board: Board, failure: LocaldError | None) -> int:
+    """The exit code, after the one object, which there is of a failure too."""
+    if failure is None and not board.all_up:
+        first = board.not_up[0].name
+        failure = LocaldError(f"not ready: {', '.join(each.name for each in board.not_up)}", f"locald logs {first}")
+    said = {"message": failure.message, "hint": failure.hint} if failure else {"message": "", "hint": ""}
+    click.echo(msgspec.json.encode({"ok": failure is None, **said, "services": [*board]}))
+    return failure.exit_code if failure else Exit.OK

@@ -245,16 +245,17 @@ class Seen(Struct, tag="seen", frozen=True, forbid_unknown_fields=True):
 
 
 State = Literal[
-    "stopped", "waiting", "starting", "ready", "unhealthy", "stopping", "backing-off", "crashed", "sleeping"
+    "stopped", "waiting", "starting", "ready", "unhealthy", "stopping", "backing-off", "crashed", "sleeping", "done"
 ]
 
 
 class Service(Struct, frozen=True, forbid_unknown_fields=True):
     """One service of a project that is up.
 
-    ``id`` is PROJECT/NAME; ``since``: when the state began, in seconds of the epoch; ``code``: how it ended last, 128
-    and the number for a signal, None if it never did; ``why``: the reason of the state, "" for none; ``url`` "" for a
-    worker; ``port`` is the one that it listens on, None until it does; ``socket``: its Unix socket, "" for none;
+    ``id`` is PROJECT/NAME; ``since``: when the state began, in seconds of the epoch; ``started``: the same of its
+    process, None where none runs; ``again``: of its next start, while it is backing off; ``code``: how it ended last,
+    128 and the number for a signal, None if it never did; ``why``: the reason of the state, "" for none; ``url`` "" for
+    a worker; ``port`` is the one that it listens on, None until it does; ``socket``: its Unix socket, "" for none;
     ``waits_for``: names of services; ``kept``: it outlives the command that started it.
     """
 
@@ -263,6 +264,8 @@ class Service(Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     state: State
     since: float
+    started: float | None
+    again: float | None
     code: int | None
     why: str
     url: str

@@ -17,6 +17,10 @@ apps        what `locald run` has registered
 alias       the aliases as routes
 aliases     the aliases in their file
 projects    what commands ask of projects, and who wants which service
+project_raising   how one comes up
+project_ending    how its services end, and when
+project_report    how commands see it
+project_recovery  what outlives the daemon, and comes up with the next
 project     one project that is up: its services, and how each is started
 services    the supervisor, the logs, the places and the routes of services, put together
 project_routes  the routes of services, each with its gate

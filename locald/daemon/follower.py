@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from weakref import WeakSet
 
 import msgspec
@@ -135,7 +136,9 @@ class Follower:
 
     def _gate(self, service: str) -> Gate:
         """That of the service; of one that has come since, there is no log here."""
-        return self._gates.get(service) or Gate(service, lambda after: (after, ()), _nothing, _nothing)
+        return self._gates.get(service) or Gate(
+            service, lambda after: (after, ()), _nothing, _nothing, _nothing, time.monotonic
+        )
 
     def _know(self, gate: Gate, route: Route) -> None:
         if self._gates.get(gate.name) is not gate:

@@ -13,7 +13,7 @@ once, and requests are in a ring; so an end that does not read costs the other a
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Literal
 
 import msgspec
@@ -138,7 +138,8 @@ def at(route: Route) -> At:
     )
     if gate is None:
         return said
-    return msgspec.structs.replace(said, service=gate.name, token=gate.token, holds=gate.holds, told=gate.told)
+    told = replace(gate.told, again_s=gate.again_s)
+    return msgspec.structs.replace(said, service=gate.name, token=gate.token, holds=gate.holds, told=told)
 
 
 def route(said: At, gate: Gate | None) -> Route:

@@ -122,7 +122,7 @@ class Running:
         service, ready = self.service(name), None
         if service.ready is not None:
             said, command = service.ready, ready_command(self.project, name, self.own(name, places), places)
-            ready = Ready(said.http, said.tcp, command, said.log, said.timeout)
+            ready = Ready(said.http, said.tcp, command, said.log, said.exit, said.timeout)
         return Spec(
             id=self.id(name),
             needs=tuple(self.id(each) for each in service.depends_on),

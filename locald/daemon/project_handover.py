@@ -19,7 +19,7 @@ from locald.daemon.project import Running, Unit
 from locald.project.launch import Launch
 from locald.project.model import Project
 from locald.proxy.gate import Gate
-from locald.supervisor.supervisor import Handed
+from locald.supervisor.run import Handed
 
 __all__ = ["KeptServices", "descriptors", "given", "plain", "taken", "unplain"]
 

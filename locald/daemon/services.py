@@ -30,8 +30,9 @@ from locald.project.substitute import Place
 from locald.proxy.gate import Gate
 from locald.proxy.routes import Route, Routes
 from locald.proxy.server import Proxy
+from locald.supervisor.run import Handed
 from locald.supervisor.spec import Process, Seen, Start
-from locald.supervisor.supervisor import Handed, Supervisor
+from locald.supervisor.supervisor import Supervisor
 
 __all__ = ["Services"]
 
@@ -169,6 +170,8 @@ class Services:
             name=unit.name,
             state=seen.state,
             since=report.epoch(seen.since),
+            started=report.epoch(seen.started) if seen.started is not None else None,
+            again=report.epoch(seen.again) if seen.again is not None else None,
             code=seen.code,
             why=seen.why,
             url=self.url(running, unit.name),
@@ -229,7 +232,8 @@ class Services:
         self.routes.follow(unit, seen)
         if unit.gate is not None:
             names = [id.partition("/")[2] for id in seen.waits_for]
-            unit.gate.set(seen.state, code=seen.code, why=seen.why, waits_for=names, notes=seen.notes)
+            again_s = seen.again - time.monotonic() if seen.again is not None else None
+            unit.gate.set(seen.state, code=seen.code, why=seen.why, waits_for=names, notes=seen.notes, again_s=again_s)
         if unit.route is not None:
             self._elsewhere.moved(unit.route.key)
         self._cancel_idle(unit)
@@ -247,6 +251,7 @@ class Services:
             lambda: self.wish("wake", unit.id),
             lambda: self.wish("restart", unit.id),
             lambda: self.wish("unanswered", unit.id),
+            time.monotonic,
         )
 
     def wish(self, what: What, id: str) -> None:

@@ -5,7 +5,8 @@ with ("expected ..."), ``description`` what editors show; schema.py makes JSON S
 every key (a test holds it to these structs).
 
 Words of the file that have another form here: ``port = "none"`` is None, and a service with ``socket = true`` and no
-port has None too; ``stop_signal`` is without "SIG"; ``path`` without a slash at its end.
+port has None too, as has one with ``ready.exit``, whose ``restart`` is "never" where none is said; ``stop_signal`` is
+without "SIG"; ``path`` without a slash at its end.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ WORDS = "a list of strings"
 
 
 class Ready(Struct, frozen=True, forbid_unknown_fields=True):
-    """When a service is ready: one of http, tcp, command and log.  Without it: when its port takes a connection, or, of
-    a service without a port, when it runs."""
+    """When a service is ready: one of http, tcp, command, log and exit.  Without it: when its port takes a connection,
+    or, of a service without a port, when it runs."""
 
     http: Annotated[
         str,
@@ -59,6 +60,15 @@ class Ready(Struct, frozen=True, forbid_unknown_fields=True):
             "listening on",
         ),
     ] = ""
+    exit: Annotated[
+        bool,
+        _says(
+            TRUTH,
+            "Ready when it has ended with 0, as a migration does. It has no port then, and is not started again "
+            "unless restart says so.",
+            True,
+        ),
+    ] = False
     timeout: Annotated[
         Seconds, _says(SECONDS, "After so many seconds without being ready, the start has failed.", 60)
     ] = 60.0
@@ -145,7 +155,7 @@ class Service(Struct, frozen=True, forbid_unknown_fields=True):
     ready: Annotated[
         Ready | None,
         _says(
-            "a table with one of http, tcp, command and log",
+            "a table with one of http, tcp, command, log and exit",
             "When it is ready for requests, and for those that "
             "depend on it. Without this: when its port takes a connection, or without a port, when it runs.",
             {"http": "/health", "timeout": 30},

@@ -119,7 +119,9 @@ class Reader:
                 self.refuse((*path, "port"), "with socket = true there is no port", "take one of the two away")
             table["port"] = None
         if isinstance(table.get("ready"), dict):
-            table["ready"] = self._convert(table["ready"], Ready, (*path, "ready"))
+            table["ready"] = ready = self._convert(table["ready"], Ready, (*path, "ready"))
+            if ready.exit:
+                table = {"port": None, "restart": "never", **table}
         service = self._convert(table, Service, path)
         for rule in RULES:
             for key, what, hint in rule(service):
@@ -198,7 +200,7 @@ def _fields(struct: type[msgspec.Struct]) -> tuple[msgspec.structs.FieldInfo, ..
 
 def _default_tcp(ready: Ready | None) -> Ready | None:
     """With a timeout alone it is the port that is waited for, as it would be without the table."""
-    if ready is None or ready.http or ready.command or ready.log:
+    if ready is None or ready.http or ready.command or ready.log or ready.exit:
         return ready
     return msgspec.structs.replace(ready, tcp=True)
 

@@ -92,13 +92,19 @@ def _ready(service: Service) -> Faults:
     ready = service.ready
     if ready is None:
         return
-    given = [key for key in ("http", "tcp", "command", "log") if getattr(ready, key)]
+    given = [key for key in ("http", "tcp", "command", "log", "exit") if getattr(ready, key)]
     if len(given) > 1:
         yield ("ready", given[1]), f"there is {given[0]} already, and one is all", f"take {given[0]} or {given[1]} away"
     if not given and not service.serves:
-        yield ("ready",), "there is nothing to wait for: a worker has no port", 'command = "..." or log = "..."'
+        hint = 'command = "..." or log = "..."; of one that comes to its end: exit = true'
+        yield ("ready",), "there is nothing to wait for: a worker has no port", hint
     if not service.serves and (ready.http or ready.tcp):
         yield ("ready", given[0]), "a worker has no port to ask", 'command = "..." or log = "..."'
+    if ready.exit and service.serves:
+        yield ("ready", "exit"), "one that comes to its end serves nothing", "take its port, or socket, away"
+    if ready.exit and service.restart == "always":
+        why = "it is to come to its end, and would be started again each time that it does"
+        yield ("restart",), why, '"on-failure" tries again until it ends with 0'
     if ready.http and not (ready.http.startswith("/") and ready.http.isascii() and ready.http.isprintable()):
         yield ("ready", "http"), f"{ready.http!r} is no path", f"/{ready.http.lstrip('/')}"
     if ready.http and " " in ready.http:

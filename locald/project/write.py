@@ -25,7 +25,7 @@ MORE = """
 # workdir = "web"                     # the folder it is started in
 # env = { API = "${services.api.url}" }
 # depends_on = ["db"]                 # started when these are ready
-# ready = { http = "/health" }        # or tcp, command, log
+# ready = { http = "/health" }        # or tcp, command, log; exit = true for a migration
 # watch = ["src/**/*.py"]             # restarted when one of these changes
 # lazy = true                         # started by the first request
 """

@@ -8,6 +8,7 @@ and where the browser says whose page asks, it is not said at all.
 from __future__ import annotations
 
 import json
+import math
 import secrets
 import signal
 from typing import Any
@@ -30,7 +31,6 @@ FEW = 20  # lines for a program
 OWN = (
     (b"Cross-Origin-Resource-Policy", b"same-origin"),
 )  # and of another one, no page may have it as a script or a picture
-SOON = ((b"Retry-After", b"1"),)  # seconds
 
 
 def patience(request: Request, limits: Limits) -> float:
@@ -66,7 +66,7 @@ def shut(gate: Gate, route: Route, request: Request, waited: float = 0.0) -> Pag
         view["title"],
         tuple(facts),
         view["hint"],
-        fields=OWN if gate.state in BROKEN - {"backing-off"} else (*OWN, *SOON),
+        fields=OWN if gate.state in BROKEN - {"backing-off"} else (*OWN, (b"Retry-After", b"%d" % _seconds(gate))),
         state=gate.state,
         code=gate.told.code,
         log=lines,
@@ -196,12 +196,19 @@ def _words(gate: Gate) -> tuple[str, list[str], str, str]:
             return f"{name} is asleep", ["The next request wakes it."], "", ""
         case "stopped":
             return f"{name} is stopped", [], f"locald restart {name}", "Start"
+        case "done":
+            return f"{name} has ended", _ending(told), f"locald restart {name}", "Start"
         case "crashed":
             return f"{name} has crashed", _ending(told), f"locald logs {name}", "Restart"
         case "backing-off":
-            again = "soon" if told.again_s is None else f"in {max(1, round(told.again_s))} s"
+            again = "soon" if gate.again_s is None else f"in {_seconds(gate)} s"
             return f"{name} has crashed", [*_ending(told), f"It is started again {again}."], "", "Restart now"
     return f"{name} is starting", [], "", ""
+
+
+def _seconds(gate: Gate) -> int:
+    """After which it is worth asking again: once it is being started again, and else soon."""
+    return max(1, math.ceil(gate.again_s or 0.0))
 
 
 def _ending(told: Told) -> list[str]:

@@ -20,13 +20,13 @@ __all__ = ["Gate", "State", "Told", "Waiter"]
 
 # Those of the supervisor.
 State = Literal[
-    "stopped", "waiting", "starting", "ready", "unhealthy", "stopping", "backing-off", "crashed", "sleeping"
+    "stopped", "waiting", "starting", "ready", "unhealthy", "stopping", "backing-off", "crashed", "sleeping", "done"
 ]
 STATES: frozenset[str] = frozenset(get_args(State))
 # An unhealthy one runs, and what it answers says more than we could.
 OPEN = frozenset({"ready", "unhealthy"})
 FINE = OPEN | {"sleeping"}
-BROKEN = frozenset({"stopped", "crashed", "backing-off"})
+BROKEN = frozenset({"stopped", "crashed", "backing-off", "done"})
 
 
 class Waiter(Protocol):
@@ -42,7 +42,8 @@ class Waiter(Protocol):
 @dataclass(frozen=True, slots=True)
 class Told:
     """What was told last: ``code``: the exit code, 128 + n for signal n; ``why``, ``notes``: sentences for people;
-    ``waits_for``: names of services; ``again_s``: seconds until it is started again by itself, as of then."""
+    ``waits_for``: names of services; ``again_s``: seconds until it is started again by itself, as of then: what is left
+    of them, the gate says."""
 
     state: State
     code: int | None = None
@@ -56,6 +57,11 @@ def _nothing() -> None:
     pass
 
 
+def _standing() -> float:
+    """A clock that does."""
+    return 0.0
+
+
 class Gate:
     """That of one service; it is shut, and "starting", until it is told otherwise.
 
@@ -63,13 +69,15 @@ class Gate:
     ``after`` (0: the last ones that there are), the oldest first.  Lines are text or bytes, may hold anything, and end
     without a newline.  ``wake()``: a request has come for a sleeping one; it may be called from within set().
     ``restart()``: somebody has pressed the button.  ``unanswered()``: it takes no connection, though the gate is open.
-    None of them may block; what they lead to is told by set() later.
+    None of them may block; what they lead to is told by set() later.  ``clock``: in seconds from whatever.
 
     ``token``: shows that who presses the button has seen the page.
     """
 
     __slots__ = (
+        "_clock",
         "_restart",
+        "_since",
         "_tail",
         "_waiting",
         "_wake",
@@ -89,6 +97,7 @@ class Gate:
         wake: Callable[[], None],
         restart: Callable[[], None],
         unanswered: Callable[[], None] = _nothing,
+        clock: Callable[[], float] = _standing,
     ) -> None:
         self.name = name
         self.token = secrets.token_urlsafe(18)
@@ -97,6 +106,8 @@ class Gate:
         self.told = Told("starting")
         self._tail, self._wake, self._restart = tail, wake, restart
         self.unanswered = unanswered
+        self._clock = clock
+        self._since = clock()
         self._woken = False
         self._waiting: dict[Waiter, float] = {}  # in the order in which they came, and until when
 
@@ -106,6 +117,13 @@ class Gate:
     @property
     def state(self) -> State:
         return self.told.state
+
+    @property
+    def again_s(self) -> float | None:
+        """Seconds from now until it is started again by itself; None where it is not, or nobody has said when."""
+        if self.state != "backing-off" or self.told.again_s is None:
+            return None
+        return max(0.0, self.told.again_s - (self._clock() - self._since))
 
     def set(
         self,
@@ -124,6 +142,7 @@ class Gate:
         if state not in STATES:
             raise ValueError(f"{state!r} is no state of a service")
         self.told = Told(state, code, why, tuple(waits_for), tuple(notes), again_s)
+        self._since = self._clock()
         self.open = state in OPEN
         if state in FINE:
             self.holds = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import os
 import pwd
 import sys
@@ -14,7 +15,7 @@ import click
 import locald
 from locald.errors import Exit, LocaldError
 from locald.setup import certificates, domains, hosts, plan, source
-from locald.setup.audit import audit
+from locald.setup.audit import Check, audit
 from locald.setup.elevate import elevate
 from locald.setup.form import BY_CAPABILITY, SETUID
 from locald.setup.person import find as find_person
@@ -63,13 +64,16 @@ class Asked:
     hosts: bool
     dry_run: bool
     check: bool
+    as_json: bool
     uninstall: bool
 
     def __post_init__(self) -> None:
         """Raises UsageError for what does not go together."""
         grants = bool(self.ports or self.addresses or self.file_capability)
         if self.check and (grants or self.domains or self.hosts or self.dry_run or self.uninstall):
-            raise click.UsageError("--check changes nothing and takes no other option than --user, --no-trust, --state")
+            raise click.UsageError("--check changes nothing and takes --user, --no-trust, --state and --json only")
+        if self.as_json and not self.check:
+            raise click.UsageError("--json goes with --check")
         if self.uninstall and (grants or self.user or self.domains or self.hosts or self.no_trust):
             raise click.UsageError("--uninstall removes everything and takes no other option than --dry-run, --state")
         if self.hosts and (grants or self.no_trust):
@@ -123,6 +127,7 @@ class Asked:
 @click.option("--hosts", is_flag=True, help="Only write the names of the user's routes into /etc/hosts.")
 @click.option("--dry-run", is_flag=True, help="Print each step, and change nothing.")
 @click.option("--check", is_flag=True, help="Print what is installed, and whether it is as it should be.")
+@click.option("--json", "as_json", is_flag=True, help="With --check: print one JSON object.")
 @click.option("--uninstall", is_flag=True, help="Remove all that setup has installed.")
 @click.version_option(locald.__version__, prog_name="locald-setup", message="%(prog)s %(version)s")
 def setup(**options: Any) -> int:
@@ -198,12 +203,22 @@ def _check(asked: Asked) -> int:
     """Print the audit; the exit code."""
     nobody = not asked.user and os.geteuid() == 0 and os.environ.get("SUDO_UID", "0") == "0"
     checks = audit(None if nobody else _uid(asked.user), asked.folder, not asked.no_trust)
+    ok = all(check.ok for check in checks)
+    if asked.as_json:
+        click.echo(json.dumps({"ok": ok, "checks": [_facts(check) for check in checks]}))
+        return Exit.OK if ok else Exit.FAILED
     width = max(len(check.id) for check in checks)
     for check in checks:
         click.echo(f"{'ok  ' if check.ok else 'FAIL'}  {check.id:{width}}  {check.evidence}")
         if not check.ok and check.remedy:
             click.echo(f"      {'':{width}}  hint: {check.remedy}")
-    return Exit.OK if all(check.ok for check in checks) else Exit.FAILED
+    return Exit.OK if ok else Exit.FAILED
+
+
+def _facts(check: Check) -> dict[str, str]:
+    """As `locald doctor --json` has its checks."""
+    status, remedy = ("ok", "") if check.ok else ("fail", check.remedy)
+    return {"id": check.id, "status": status, "evidence": check.evidence, "remedy": remedy}
 
 
 def _closing(changed: bool, asked: Asked, code: int) -> str:

@@ -14,6 +14,7 @@ import ctypes
 import os
 import select
 import signal
+import time
 from collections.abc import Iterable
 
 from locald.supervisor import burial
@@ -26,6 +27,7 @@ __all__ = [
     "adopter",
     "boot",
     "bury",
+    "clock",
     "kin",
     "listeners",
     "marker",
@@ -53,6 +55,11 @@ def adopter() -> int:
 def boot() -> str:
     """This start of the machine."""
     return _read("/proc/sys/kernel/random/boot_id").decode().strip()
+
+
+def clock() -> float:
+    """Seconds that have passed since whenever: nobody can set it, and it goes on while the machine sleeps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def table() -> Table:

@@ -44,6 +44,7 @@ class Tree(msgspec.Struct):
 
     service: str
     leader: int | None = None  # not buried yet
+    begun: float = 0.0  # by system.clock()
     exit: int | None = None  # of the leader; taken by who hears of it
     last: int = 0  # exit code of the last of them that we buried
     sessions: set[int] = msgspec.field(default_factory=set)
@@ -84,7 +85,7 @@ class Forest:
 
     def plant(self, service: str, pid: int) -> Tree:
         """The tree of a leader that was just spawned."""
-        tree = self._trees[service] = Tree(service)
+        tree = self._trees[service] = Tree(service, begun=system.clock())
         leader = system.kin(pid) or Kin(pid, os.getpid(), pid, pid, 0.0)  # always there: nobody else buries it
         tree.leader, tree.sessions, tree.seen = pid, {pid}, {pid: leader.born}
         if self._cgroups:

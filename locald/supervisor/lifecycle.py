@@ -4,6 +4,7 @@
                              |  ^      | ^
                              v  |      v |
                       backing-off    unhealthy       crashed: not started again until asked
+                                                     done: the same of one that ended by itself, with 0
                                                      sleeping: started by the first request
 
 Each event is a method, told with the time it happened; it returns what is to be done, in that order.  There is no
@@ -73,7 +74,17 @@ class Life(msgspec.Struct):
     @property
     def fulfilled(self) -> bool:
         """Whether who needs it may start: it is ready, or has done what it was for, as a migration does."""
-        return self.state == "ready" or (self.state == "stopped" and self.code == 0 and self.why != "")
+        return self.state in ("ready", "done")
+
+    @property
+    def once(self) -> bool:
+        """Whether it is not there to go on, but to come to its end."""
+        return self.spec.ready is not None and self.spec.ready.exit
+
+    @property
+    def again(self) -> float | None:
+        """When it is started again by itself."""
+        return self.since + delay(self.failures) if self.state == "backing-off" else None
 
     # What is asked for.
 
@@ -81,7 +92,7 @@ class Life(msgspec.Struct):
         """Run; a lazy service sleeps until there is a request."""
         if self.state == "stopping":
             self.next = "start"
-        if self.state not in ("stopped", "crashed", "backing-off"):
+        if self.state not in ("stopped", "crashed", "backing-off", "done"):
             return []
         self._forget()
         if self.spec.lazy:
@@ -137,7 +148,7 @@ class Life(msgspec.Struct):
     def spawned(self, now: float) -> list[Command]:
         """It runs."""
         self.begun = now
-        return [Do.PROBE, Do.TELL]
+        return [Do.TELL] if self.once else [Do.PROBE, Do.TELL]
 
     def spawn_failed(self, code: int, why: str, final: bool, now: float) -> list[Command]:
         """It could not be run; ``final``: nor will it be when it is tried again."""
@@ -160,13 +171,14 @@ class Life(msgspec.Struct):
     def exited(self, code: int, remains: bool, now: float) -> list[Command]:
         """Its leader ended; ``remains``: other processes of it are there.
 
-        With exit code 0 it has put itself into the background, and goes on.  Otherwise the rest is ended too.
+        With exit code 0 it has put itself into the background, and goes on, but for one that is to come to its end.
+        Otherwise the rest is ended too.
         """
         if not remains:
             return self.empty(code, now)
         if self.state == "stopping":
             return []
-        if code == 0:
+        if code == 0 and not self.once:
             return [Do.TELL]
         self.code = self.exit = code
         return self._leave("ended", f"its first process {words(code)}; ending the others", now)
@@ -218,7 +230,7 @@ class Life(msgspec.Struct):
             return []
         if not self.alive:
             quiet: State = "sleeping" if then == "sleeping" else "stopped"
-            return [] if self.state == quiet else self._enter(quiet, why, now)
+            return [] if self.state in (quiet, "done") else self._enter(quiet, why, now)
         self.next = then
         return [Do.UNPROBE, *self._enter("stopping", why, now, self.spec.stop_s), Do.SIGNAL]
 
@@ -233,7 +245,7 @@ class Life(msgspec.Struct):
         """It ended by itself."""
         self.code = code
         if self.spec.restart == "never" or (self.spec.restart == "on-failure" and code == 0):
-            quiet: State = "sleeping" if self.spec.lazy else "stopped"
+            quiet: State = "sleeping" if self.spec.lazy else "done"
             return self._enter("crashed" if code else quiet, why, now)
         self.failures = self.failures + 1 if now - self.begun < STABLE_S else 1
         if self.failures >= TRIES:

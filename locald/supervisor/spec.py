@@ -12,7 +12,7 @@ import msgspec
 __all__ = ["Process", "Ready", "Restart", "Seen", "Sink", "Spec", "Start", "State", "words"]
 
 State = Literal[
-    "stopped", "waiting", "starting", "ready", "unhealthy", "stopping", "backing-off", "crashed", "sleeping"
+    "stopped", "waiting", "starting", "ready", "unhealthy", "stopping", "backing-off", "crashed", "sleeping", "done"
 ]
 Restart = Literal["never", "on-failure", "always"]
 
@@ -27,6 +27,7 @@ class Ready(msgspec.Struct, frozen=True):
     tcp: bool = False  # its port or socket takes a connection
     command: tuple[str, ...] = ()  # a program that ends with 0, in the service's folder and environment
     log: str = ""  # a regular expression, searched in each line of its output
+    exit: bool = False  # it has ended with 0; nothing else is looked at then
     timeout_s: float = 60.0  # then it is unhealthy, and looked at less often
 
 
@@ -62,6 +63,8 @@ class Seen(msgspec.Struct, frozen=True):
     state: State
     pid: int | None = None  # the leader's; another's of the tree when that has ended and the service goes on
     since: float = 0.0  # time.monotonic() of the last change of state, the same for all processes of this machine
+    started: float | None = None  # the same of the start of its first process, while one of them is there
+    again: float | None = None  # the same of its next start, while it is backing off
     restarts: int = 0  # since it was asked to start
     code: int | None = None  # of the last end: 128 and more for signals
     why: str = ""

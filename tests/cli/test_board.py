@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -25,9 +26,8 @@ def test_what_is_under_way_is_not_settled(state: str) -> None:
 
 
 def test_up_is_ready_asleep_or_done_with_0() -> None:
-    done = service("shop/c", "stopped", code=0)
-    assert board(a=("ready",), b=("sleeping",), c=done).all_up
-    for other in (service("shop/c", "stopped", code=1), service("shop/c", "stopped"), service("shop/c", "crashed")):
+    assert board(a=("ready",), b=("sleeping",), c=("done",)).all_up
+    for other in (service("shop/c", "stopped", code=0), service("shop/c", "stopped"), service("shop/c", "crashed")):
         found = board(a=("ready",), c=other)
         assert (found.settled, found.all_up) == (True, False)
 
@@ -55,9 +55,15 @@ def test_who_waits_for_what_failed_is_blocked_and_so_is_who_waits_for_that() -> 
         ({"state": "crashed", "why": "ended by SIGKILL"}, "crashed: ended by SIGKILL"),
         ({"state": "unhealthy", "why": "not ready after 60 s"}, "unhealthy: not ready after 60 s"),
         ({"state": "backing-off", "why": "ended with exit code 1"}, "ended with exit code 1; it is started again"),
+        (
+            {"state": "backing-off", "why": "ended by SIGKILL", "again": 1003.2},
+            "ended by SIGKILL; it is started again in 4 s",
+        ),
         ({"state": "stopped", "code": 3}, "stopped (3)"),
+        ({"state": "done", "code": 0, "why": "ended with exit code 0"}, "done"),
         ({"state": "sleeping"}, "sleeps until the first request"),
     ],
 )
-def test_a_state_in_words(more: dict[str, Any], words: str) -> None:
+def test_a_state_in_words(more: dict[str, Any], words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time", lambda: 1000.0)
     assert described(service("shop/web", **more)) == words

@@ -62,8 +62,8 @@ REQUESTS = [
     Stop(restart=True),
 ]
 SERVICE = Service(
-    id="shop/web", project="shop", name="web", state="backing-off", since=1.5, code=137, why="ended by SIGKILL", url="u",
-    port=None, socket="/run/x", pid=None, restarts=2, directory="/shop", command="npm run dev", waits_for=["db"],
+    id="shop/web", project="shop", name="web", state="backing-off", since=1.5, started=1.25, again=2.5, code=137, why="no",
+    url="u", port=None, socket="/run/x", pid=None, restarts=2, directory="/shop", command="npm run dev", waits_for=["db"],
     notes=["a note"], kept=True,
 )  # fmt: skip
 APP = App(

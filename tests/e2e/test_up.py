@@ -113,8 +113,19 @@ def test_a_failure_is_told_with_the_last_lines_of_the_log(alice: Any) -> None:
     states = {name: each["state"] for name, each in shop.services().items()}
     assert states == {"db": "ready", "web": "ready", "bad": "crashed", "after": "waiting"}
     assert "crashed(3)" in shop.good("status")
-    assert shop.type("wait", "--timeout", "0.1", "after").returncode == 1
+    done = shop.type("wait", "--timeout", "0.1", "after")
+    assert (done.returncode, "after" in done.stderr) == (1, True)
     assert get("after.shop.localhost")[0] == 503
+
+
+def test_one_that_backs_off_says_when_it_is_started_again(alice: Any, wait_for: Callable[..., None]) -> None:
+    shop = Shop(alice, '[services.web]\ncommand = "exit 3"\n')
+    up = shop.start("up", "-d")
+    read_until(up, "ended with exit code 3; it is started again in 1 s")
+    wait_for(lambda: "backing-off, again in" in shop.good("ps"))
+    wait_for(lambda: "It is started again in" in get("shop.localhost")[1])
+    shop.good("down")
+    assert up.wait(30) == 0
 
 
 def test_stop_restart_wait_exec_url_and_open(alice: Any) -> None:
@@ -148,9 +159,23 @@ def test_stop_restart_wait_exec_url_and_open(alice: Any) -> None:
     status, page = get("shop.localhost", Accept="text/html")
     assert (status, "stopped" in page) == (503, True)
     assert shop.type("wait", "web").returncode == 1
+    done = shop.type("wait", "--json", "web", "db")
+    told = json.loads(done.stdout)
+    assert (done.returncode, told["ok"], told["message"], told["hint"]) == (
+        1,
+        False,
+        "not ready: web",
+        "locald logs web",
+    )
+    assert [(each["id"], each["state"]) for each in told["services"]] == [("shop/web", "stopped"), ("shop/db", "ready")]
+    assert done.stderr == ""
     said = shop.good("restart", "web")
     assert "http://shop.localhost/" in said
     again = shop.services()
+    told = json.loads(shop.good("wait", "--json", "web"))
+    assert (told["ok"], told["message"], told["hint"]) == (True, "", "")
+    moments = {"since": 0, "started": 0}  # which are of now, and not the same to the last digit
+    assert [{**each, **moments} for each in told["services"]] == [{**again["web"], **moments}]
     assert again["web"]["pid"] not in (None, first["web"]["pid"])
     assert again["db"]["pid"] == first["db"]["pid"]
     shop.good("restart")
@@ -365,7 +390,7 @@ depends_on = ["migrate", "slow"]
 """,
     )
     shop.good("up", "-d", "migrate", "slow")
-    while shop.services()["slow"]["state"] != "stopped":
+    while shop.services()["slow"]["state"] != "done":
         pass  # a look at the daemon each time
     shop.good("up", "-d")
     assert (shop.folder / "migrated").exists()

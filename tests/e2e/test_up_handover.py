@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import psutil
+import pytest
 from shop import PAIR, Shop, ask, read_until
 
 PROJECT = f"""{PAIR}[services.lazy]
@@ -28,6 +29,12 @@ def test_services_keep_their_pids_and_everything_goes_on(alice: Any, wait_for: C
     assert alice.daemon().pid == daemon
     after = shop.services()
     assert {name: each["pid"] for name, each in after.items()} == {name: each["pid"] for name, each in before.items()}
+    for name in ("web", "api"):
+        assert after[name]["started"] == pytest.approx(before[name]["started"], abs=0.1)
+        assert after[name]["since"] == pytest.approx(before[name]["since"], abs=0.1)
+        began = psutil.Process(after[name]["pid"]).create_time()
+        assert after[name]["started"] == pytest.approx(began, abs=1.5)  # psutil knows the boot in whole seconds
+    assert after["lazy"]["started"] is None
     assert {name: each["state"] for name, each in after.items()} == {"web": "ready", "api": "ready", "lazy": "sleeping"}
     assert shop.report()["notes"] == [note for note in shop.report()["notes"] if "could not be taken over" not in note]
 

@@ -13,7 +13,7 @@ def service(id: str, state: Any = "ready", **more: Any) -> Service:
     """One in this state; ``more``: other fields."""
     project, _, name = id.partition("/")
     fields = {
-        "since": 0.0, "code": None, "why": "", "url": f"http://{name}.{project}.localhost/", "port": None, "socket": "",
+        "since": 0.0, "started": None, "again": None, "code": None, "why": "", "url": f"http://{name}.{project}.localhost/", "port": None, "socket": "",
         "pid": None, "restarts": 0, "directory": "/", "command": "x", "waits_for": [], "notes": [], "kept": True, **more,
     }  # fmt: skip
     return Service(id=id, project=project, name=name, state=state, **fields)

@@ -101,6 +101,14 @@ def test_a_timeout_alone_is_for_the_port() -> None:
     assert read(text, "f").services["web"].ready == Ready(tcp=True, timeout=3.0)
 
 
+def test_what_comes_to_its_end_has_no_port_and_is_not_started_again_unless_that_is_said() -> None:
+    once = Service("x", port=None, restart="never", ready=Ready(exit=True))
+    assert read('[services.web]\ncommand = "x"\nready.exit = true', "f").services["web"] == once
+    text = '[services.web]\ncommand = "x"\nport = "none"\nrestart = "on-failure"\nready = { exit = true, timeout = 3 }'
+    again = Service("x", port=None, ready=Ready(exit=True, timeout=3.0))
+    assert read(text, "f").services["web"] == again
+
+
 W = '[services.web]\ncommand = "x"\n'  # two lines, so that what follows is on the third
 MISTAKES = [
     ("[services\n", "locald.toml:1 is not TOML", "[services.web]"),
@@ -160,7 +168,7 @@ MISTAKES = [
     (W + "depends_on = 'db'", ":3: services.web.depends_on: expected a list of services", '["db"]'),
     (W + "depends_on = ['wbe']\n[services.db]\ncommand='x'", ":3: services.web.depends_on[0]: there is no service wbe", "did you mean web?"),
     (W + "depends_on = [\n'web']", ":4: services.web.depends_on[0]: it cannot wait for itself", ""),
-    (W + "ready = 'tcp'", ":3: services.web.ready: expected a table with one of http, tcp, command and log", ""),
+    (W + "ready = 'tcp'", ":3: services.web.ready: expected a table with one of http, tcp, command, log and exit", ""),
     (W + "ready = { htpp = '/' }", ":3: services.web.ready.htpp is no setting", "did you mean http?"),
     (W + "ready = { http = 'health' }", ":3: services.web.ready.http: 'health' is no path", "/health"),
     (W + "ready = { http = '/a b' }", ":3: services.web.ready.http: '/a b' has a space in it", ""),
@@ -175,6 +183,11 @@ MISTAKES = [
     (W + "port = 'none'\nidle_timeout = 3", ":4: services.web.idle_timeout: a worker has no URL", ""),
     (W + "restart = 'allways'", ":3: services.web.restart: expected", "did you mean always?"),
     (W + "restart = true", ':3: services.web.restart: expected "never", "on-failure" or "always", got true', ""),
+    (W + "restart = 'always'\nready.exit = true", ':3: services.web.restart: it is to come to its end', '"on-failure" tries'),
+    (W + "port = 3000\nready.exit = true", ":4: services.web.ready.exit: one that comes to its end serves nothing", "port"),
+    (W + "socket = true\nready.exit = true", ":4: services.web.ready.exit: one that comes to its end serves", "socket"),
+    (W + "lazy = true\nready.exit = true", ":3: services.web.lazy: a worker has no URL", ""),
+    (W + "ready = { log = 'x', exit = true }", ":3: services.web.ready.exit: there is log already", ""),
     (W + "stop_signal = 'TREM'", ":3: services.web.stop_signal: 'TREM' is no signal", "did you mean TERM?"),
     (W + "stop_signal = 'KILL'", ":3: services.web.stop_signal: 'KILL' is no signal", ""),
     (W + "stop_signal = 15", ":3: services.web.stop_signal: expected the name of a signal, got 15", ""),

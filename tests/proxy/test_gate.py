@@ -174,9 +174,10 @@ def test_what_a_state_is_called_and_whether_one_may_come_again(rig: Any, service
         return
     status, fields = head_of(answer)
     assert status == 503
-    assert ("retry-after" in fields) is (state not in ("crashed", "stopped"))
+    again = {"crashed": None, "stopped": None, "done": None, "backing-off": "4"}
+    assert fields.get("retry-after") == again.get(state, "1")
     first, *facts = body_of(answer).decode().partition("\n\nhint")[0].splitlines()
-    word = {"stopped": "is stopped", "crashed": "has crashed", "backing-off": "has crashed"}.get(state, f"is {state}")
+    word = {"done": "has ended", "crashed": "has crashed", "backing-off": "has crashed"}.get(state, f"is {state}")
     assert first == f"503: shop/web {word}"
     assert facts == [
         *{"waiting": ["  It starts when db and cache are ready."]}.get(state, []),
@@ -184,6 +185,21 @@ def test_what_a_state_is_called_and_whether_one_may_come_again(rig: Any, service
         "  It is told so.",
         "  And this.",
     ]
+
+
+def test_what_is_left_until_the_next_start_is_counted_down(rig: Any, service: Service) -> None:
+    now = 100.0
+    service.gate._clock = lambda: now
+    service.set("backing-off", again_s=5.0)
+    for passed, seconds in ((0.0, 5), (1.5, 4), (4.9, 1), (9.0, 1)):
+        now = 100.0 + passed
+        answer = rig.talk(GET + END)
+        assert f"It is started again in {seconds} s." in body_of(answer).decode()
+        assert head_of(answer)[1]["retry-after"] == str(seconds)
+    service.set("backing-off")
+    answer = rig.talk(GET + END)
+    assert "It is started again soon." in body_of(answer).decode()
+    assert head_of(answer)[1]["retry-after"] == "1"
 
 
 @pytest.mark.parametrize(
@@ -411,7 +427,7 @@ def scheme(rig: Any) -> bytes:
     return b"http" if rig.tls is None else b"https"
 
 
-@pytest.mark.parametrize("state", ["crashed", "stopped", "backing-off"])
+@pytest.mark.parametrize("state", ["crashed", "stopped", "backing-off", "done"])
 def test_the_button_starts_it_again_and_leads_back(rig: Any, service: Service, state: str) -> None:
     service.set(state)
     origin = scheme(rig) + b"://app.localhost"
@@ -624,7 +640,7 @@ def test_a_restart_loses_nothing(rig: Any, service: Service) -> None:
     assert service.woken == 0
 
 
-@pytest.mark.parametrize("state", ["crashed", "backing-off", "stopped"])
+@pytest.mark.parametrize("state", ["crashed", "backing-off", "stopped", "done"])
 def test_who_waits_is_told_when_it_was_in_vain(rig: Any, asleep: Service, state: str) -> None:
     asleep.lines.append("no such table")
     with rig.connect() as sock:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import os
 import shutil
 import stat
@@ -314,6 +315,19 @@ def test_a_check_of_what_was_just_installed_finds_nothing() -> None:
     assert {f"shim-{word}" for word in wanted} | {"policy-lines", "policy-user", "residue"} <= set(found)
     assert digest_of(PROGRAM) in text
     assert "uid 61001 may have 80 on 127.0.0.1" in text
+
+
+def test_a_check_says_the_same_as_json() -> None:
+    setup()
+    for spoil in (lambda: None, lambda: Path(SHIM).unlink()):
+        spoil()
+        code, found, text = checks()
+        done = setup("--check", "--json")
+        told = json.loads(done.stdout)
+        assert (done.returncode, told["ok"]) == (code, code == 0)
+        assert {each["id"]: each["status"] == "ok" for each in told["checks"]} == found
+        assert all(each["evidence"] in text and each["remedy"] in text for each in told["checks"])
+    assert setup("--json").returncode == 2
 
 
 def test_a_check_needs_no_root_and_speaks_of_who_asks(alice: int) -> None:

@@ -24,6 +24,8 @@ from locald.supervisor import cgroup, lifecycle, remains
 from locald.supervisor.remains import system
 from locald.supervisor.spec import Process, Ready
 
+HOUSE = f"h{os.getpid():x}"  # other runs of the tests on this machine see these processes too, and leave them alone
+
 
 class Daemon:
     """service_daemon.py in a process of its own."""
@@ -69,7 +71,7 @@ def environ() -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def daemon(folder: Path, house: str = "h", **more: str) -> Iterator[Daemon]:
+def daemon(folder: Path, house: str = HOUSE, **more: str) -> Iterator[Daemon]:
     """Put away with all it has, whatever becomes of it."""
     it = Daemon(house, folder, **more)
     token = it.token
@@ -112,7 +114,7 @@ def test_the_next_one_ends_what_a_killed_one_left(
             assert not any(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in before)
             assert await rig.supervisor.end_orphans(other.records) == set()
 
-        run(tmp_path, test, house="h")
+        run(tmp_path, test, house=HOUSE)
 
 
 @NEEDS_GROUP
@@ -128,7 +130,7 @@ def test_control_groups_tell_who_was_left_and_go(tmp_path: Path, monkeypatch: py
         async def test(rig: Rig) -> None:
             assert await rig.supervisor.end_orphans([]) == {"plain", "deaf", "background", "late"}
 
-        run(tmp_path, test, house="h", cgroups=True)
+        run(tmp_path, test, house=HOUSE, cgroups=True)
         assert [each for each, _, _ in cgroup.leftovers(BASE) if each == token] == []
         assert ours(token) == []
 
@@ -139,7 +141,7 @@ def test_what_a_living_one_has_is_left_alone(tmp_path: Path) -> None:
         async def test(rig: Rig) -> None:
             assert await rig.supervisor.end_orphans([]) == set()
 
-        run(tmp_path, test, house="h")
+        run(tmp_path, test, house=HOUSE)
         assert other.alive() == {"plain", "deaf", "background", "late"}
 
 
@@ -150,7 +152,7 @@ def test_what_another_house_has_left_is_left_alone(tmp_path: Path) -> None:
         async def test(rig: Rig) -> None:
             assert await rig.supervisor.end_orphans([]) == set()
 
-        run(tmp_path, test, house="g")
+        run(tmp_path, test, house="another")
         assert other.alive() == {"plain", "deaf", "background", "late"}
 
 

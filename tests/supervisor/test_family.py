@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import kqueue
 import psutil
 import pytest
-from services import Rig, run
+from services import PATIENCE_S, Rig, run
 
 from locald.supervisor.family import Kin, Table
 
@@ -53,6 +54,12 @@ def test_a_process(system: Any, sleeper: subprocess.Popen[bytes]) -> None:
     assert system.table().by_pid[sleeper.pid].born == kin.born
     assert system.marker(sleeper.pid, "MARK") == "a=b c"
     assert system.marker(sleeper.pid, "NONE") == ""
+
+
+def test_a_clock_that_goes_on(system: Any) -> None:
+    moments = [clock() for clock in (system.clock, time.monotonic) * 2]
+    assert moments[2] - moments[0] == pytest.approx(moments[3] - moments[1], abs=PATIENCE_S)
+    assert moments[0] <= moments[2]
 
 
 def test_a_process_that_is_no_more(system: Any, sleeper: subprocess.Popen[bytes]) -> None:

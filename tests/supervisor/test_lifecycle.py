@@ -116,6 +116,7 @@ def test_it_is_started_again_later_and_later_and_then_crashed() -> None:
     while life.state == "starting":
         life.spawned(now)
         waits += [each.after for each in life.exited(1, False, now) if isinstance(each, Timer) and each.after]
+        assert life.again == (now + waits[-1] if life.state == "backing-off" else None)
         now += 6
         life.fired(0.0, now)
     assert waits == [0.25, 0.5, 1.0, 2.0, 4.0, CAP_S, CAP_S]
@@ -146,9 +147,9 @@ def test_who_has_run_long_enough_begins_anew() -> None:
 @pytest.mark.parametrize(
     ("restart", "code", "state"),
     [
-        ("never", 0, "stopped"),
+        ("never", 0, "done"),
         ("never", 1, "crashed"),
-        ("on-failure", 0, "stopped"),
+        ("on-failure", 0, "done"),
         ("on-failure", 1, "backing-off"),
         ("always", 0, "backing-off"),
         ("always", 137, "backing-off"),
@@ -246,6 +247,76 @@ def test_what_cannot_be_run_is_tried_again_only_if_that_may_help() -> None:
     play("0 start -> starting: timer 60 spawn\n0 stop -> stopping: unprobe timer 10 signal\n0 empty 0 -> stopped: -")
 
 
+def test_one_that_is_to_come_to_its_end_is_done_then_and_fulfils_what_waits_for_it() -> None:
+    once = Ready(exit=True, timeout_s=5)
+    life = play(
+        """
+        0 start             -> starting: timer 5 spawn
+        0 spawned           -> starting:
+        5 fired 0           -> unhealthy: -
+        9 exited 0 False    -> done: unprobe -
+        9 stop              -> done:
+        9 idle              -> done:
+        9 wake              -> done:
+        """,
+        ready=once,
+        restart="never",
+    )
+    assert (life.fulfilled, life.code, life.why) == (True, 0, "ended with exit code 0")
+    for event in (life.start, life.restart, life.touched):
+        assert said(event(10.0)) == "timer 5 spawn"
+        assert (life.state, life.fulfilled) == ("starting", False)
+        life.spawned(10.0)
+        life.exited(0, False, 11.0)
+        assert life.fulfilled
+    life.start(12.0)
+    life.exited(3, False, 13.0)
+    assert (life.state, life.fulfilled, life.code) == ("crashed", False, 3)
+
+
+def test_one_that_was_stopped_before_its_end_has_not_done_what_it_was_for() -> None:
+    life = play(
+        """
+        0 start             -> starting: timer 60 spawn
+        0 spawned           -> starting:
+        1 stop              -> stopping: unprobe timer 10 signal
+        1 exited 0 False    -> stopped: -
+        """,
+        ready=Ready(exit=True),
+    )
+    assert not life.fulfilled
+
+
+def test_what_is_left_of_one_that_came_to_its_end_is_ended_with_it() -> None:
+    life = play(
+        """
+        0 start             -> starting: timer 60 spawn
+        0 spawned           -> starting:
+        1 exited 0 True     -> stopping: unprobe timer 10 signal
+        11 fired 0          -> stopping: kill
+        11 empty 137        -> done: -
+        """,
+        ready=Ready(exit=True),
+    )
+    assert life.fulfilled
+    assert life.code == 0
+
+
+def test_it_is_tried_again_where_that_is_said_until_it_ends_with_0() -> None:
+    play(
+        """
+        0 start             -> starting: timer 60 spawn
+        0 spawned           -> starting:
+        1 exited 1 False    -> backing-off: unprobe timer 0.25
+        2 fired 0           -> starting: timer 60 spawn
+        2 spawned           -> starting:
+        3 exited 0 False    -> done: unprobe -
+        """,
+        ready=Ready(exit=True),
+        restart="on-failure",
+    )
+
+
 def test_stop_then_start_starts_it_again() -> None:
     play("""
         0 start             -> starting: timer 60 spawn
@@ -284,10 +355,10 @@ class Histories(RuleBasedStateMachine):
         self.timer: float | None = None
         self.stop_asked = False
         self.waits: list[float] = []
-        self.begin(("never", "on-failure", "always")[0], False)
+        self.begin(("never", "on-failure", "always")[0], False, False)
 
-    def begin(self, restart: Any, lazy: bool) -> None:
-        self.life = Life(Spec("web", restart=restart, lazy=lazy), self.now)
+    def begin(self, restart: Any, lazy: bool, once: bool) -> None:
+        self.life = Life(Spec("web", restart=restart, lazy=lazy, ready=Ready(exit=once)), self.now)
 
     def obey(self, commands: list[Command]) -> None:
         for command in commands:
@@ -305,10 +376,10 @@ class Histories(RuleBasedStateMachine):
                 case Do.SIGNAL | Do.KILL:
                     assert self.tree or self.to_spawn, "nobody to signal"
 
-    @precondition(lambda self: self.life.state == "stopped" and not self.tree)
-    @rule(restart=st.sampled_from(["never", "on-failure", "always"]), lazy=st.booleans())
-    def reconfigured(self, restart: Any, lazy: bool) -> None:
-        self.begin(restart, lazy)
+    @precondition(lambda self: self.life.state in ("stopped", "done") and not self.tree)
+    @rule(restart=st.sampled_from(["never", "on-failure", "always"]), lazy=st.booleans(), once=st.booleans())
+    def reconfigured(self, restart: Any, lazy: bool, once: bool) -> None:
+        self.begin(restart, lazy, once)
 
     @rule(seconds=st.floats(0, 30))
     def time_passes(self, seconds: float) -> None:
@@ -382,21 +453,28 @@ class Histories(RuleBasedStateMachine):
         if self.life.state in ("backing-off",):
             assert self.timer is not None
             assert FIRST_S <= self.timer <= CAP_S
-        if self.life.state in ("stopped", "crashed", "sleeping", "waiting", "ready"):
+        if self.life.state in ("stopped", "crashed", "sleeping", "waiting", "ready", "done"):
             assert self.timer is None, "no timer when nothing is to come"
 
     @invariant()
     def who_was_stopped_stays_so(self) -> None:
         if self.stop_asked:
-            assert self.life.state in ("stopped", "stopping")
-            assert self.life.next == "stopped" or self.life.state == "stopped"
+            assert self.life.state in ("stopped", "stopping", "done")
+            assert self.life.next == "stopped" or self.life.state != "stopping"
+
+    @invariant()
+    def done_means_that_it_ended_with_0(self) -> None:
+        if self.life.state == "done":
+            assert self.life.code == 0
+        if self.life.once:
+            assert self.life.state != "ready", "it is ready when it has ended"
 
     @invariant()
     def failures_have_an_end(self) -> None:
         assert self.life.failures <= TRIES
 
     def teardown(self) -> None:
-        """Stop always ends in stopped, from wherever we are."""
+        """Stop always ends in stopped, from wherever we are, but for what had ended already."""
         self.asked_to_stop("stop")
         if self.to_spawn:
             self.spawn("stopped before")
@@ -405,7 +483,7 @@ class Histories(RuleBasedStateMachine):
         if self.tree:
             self.leader = False
             self.rest_ends(137)
-        assert self.life.state == "stopped"
+        assert self.life.state in ("stopped", "done")
         assert self.timer is None
 
 

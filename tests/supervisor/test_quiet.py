@@ -32,7 +32,7 @@ def test_no_timer_is_left_when_all_is_stable(tmp_path: Path) -> None:
             rig.supervisor.start(name)
         await rig.until("again", "ready")
         await rig.supervisor.restart("again")
-        states = ["ready", "ready", "ready", "stopped", "crashed", "sleeping", "waiting", "ready"]
+        states = ["ready", "ready", "ready", "done", "crashed", "sleeping", "waiting", "ready"]
         for name, state in zip(names, states, strict=True):
             await rig.until(name, state)
         await rig.wait_for(lambda: not tasks())

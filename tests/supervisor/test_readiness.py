@@ -243,16 +243,16 @@ def test_a_command_that_is_all_that_is_left(tmp_path: Path, code: int) -> None:
             "db", f"until test -e asked; do sleep 0.01; done; exit {code}", ready=Ready(command=check), restart="never"
         )
         rig.supervisor.start("db")
-        seen = await rig.until("db", "stopped", "crashed")
+        seen = await rig.until("db", "done", "crashed")
         assert (seen.code, seen.why) == (code, f"ended with exit code {code}")
 
     run(tmp_path, test)
 
 
 def test_a_command_that_hangs_is_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from locald.supervisor import supervisor
+    from locald.supervisor import probing
 
-    monkeypatch.setattr(supervisor, "COMMAND_S", 0.2)
+    monkeypatch.setattr(probing, "COMMAND_S", 0.2)
 
     async def test(rig: Rig) -> None:
         command = ("/bin/sh", "-c", "test -e asked && exit 0; touch asked; sleep 1000 & sleep 1000")

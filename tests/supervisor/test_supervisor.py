@@ -15,7 +15,7 @@ import uvloop
 from services import Rig, run
 
 from locald.logs.journal import Journal
-from locald.supervisor import child, lifecycle, supervisor
+from locald.supervisor import child, executor, lifecycle
 from locald.supervisor.spec import Start
 
 LOOPS = pytest.mark.parametrize("loop", [uvloop.new_event_loop, asyncio.new_event_loop], ids=["uvloop", "asyncio"])
@@ -72,7 +72,7 @@ def test_the_mark_that_it_began_comes_before_its_first_words(tmp_path: Path, mon
 
 
 def test_others_get_their_turn_while_many_are_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor, "SPAWN_S", 0.0)
+    monkeypatch.setattr(executor, "SPAWN_S", 0.0)
 
     async def test(rig: Rig) -> None:
         turns = 0

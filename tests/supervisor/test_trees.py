@@ -342,7 +342,7 @@ print("umask", oct(mask), os.getcwd(), sorted(os.environ), flush=True)
         rig.umask = 0o027
         rig.python("web", code, restart="never")
         rig.supervisor.start("web")
-        await rig.until("web", "stopped")
+        await rig.until("web", "done")
         os.close(inherited)
         lines = rig.sinks["web"].lines
         # Python itself ignores SIGPIPE and SIGXFSZ; and 32 and 33 are the C library's own, which sigaction(2) refuses.
