@@ -15,21 +15,26 @@ FAILED = ("crashed", "unhealthy")
 
 
 class Board:
-    """Some services, in the order of their start, and their states as they were told last."""
+    """Some services, in the order of their start, and their states as they were told last.
 
-    def __init__(self, services: Iterable[Service]) -> None:
+    Those with the ids ``asked`` (None: all of them) are what matters, and of the others what these wait for.
+    """
+
+    def __init__(self, services: Iterable[Service], asked: Iterable[str] | None = None) -> None:
         self._services: dict[str, Service] = {}
-        self.put(services)
+        self._asked: set[str] | None = None
+        self.put(services, asked)
 
     def __iter__(self) -> Iterator[Service]:
-        return iter(self._services.values())
+        return (each for each in self._services.values() if self._asked is None or each.id in self._asked)
 
     def __len__(self) -> int:
-        return len(self._services)
+        return sum(1 for _ in self)
 
-    def put(self, services: Iterable[Service]) -> None:
-        """These too."""
+    def put(self, services: Iterable[Service], asked: Iterable[str] | None = None) -> None:
+        """What it is about."""
         self._services.update((service.id, service) for service in services)
+        self._asked = None if asked is None else {*asked}
 
     def moved(self, moved: Moved) -> None:
         if moved.gone:
@@ -38,9 +43,20 @@ class Board:
             self._services[moved.service.id] = moved.service
 
     @property
+    def concerned(self) -> list[Service]:
+        """Those that matter, and what they wait for, and what that waits for."""
+        found = {each.id for each in self}
+        while True:
+            names = {name for each in self._services.values() if each.id in found for name in each.waits_for}
+            more = {each.id for each in self._services.values() if each.name in names} - found
+            if not more:
+                return [each for each in self._services.values() if each.id in found]
+            found |= more
+
+    @property
     def failed(self) -> list[Service]:
         """Those that did not start: crashed, or not ready in their time."""
-        return [service for service in self._services.values() if service.state in FAILED]
+        return [service for service in self.concerned if service.state in FAILED]
 
     @property
     def blocked(self) -> list[Service]:
@@ -62,14 +78,12 @@ class Board:
     def settled(self) -> bool:
         """Whether nothing more is to come: each is up, has ended, failed, or is blocked."""
         blocked = {each.id for each in self.blocked}
-        return all(
-            service.state in (*UP, *FAILED, "stopped") or service.id in blocked for service in self._services.values()
-        )
+        return all(service.state in (*UP, *FAILED, "stopped") or service.id in blocked for service in self.concerned)
 
     @property
     def not_up(self) -> list[Service]:
         """Those that are not there for who wants them."""
-        return [service for service in self._services.values() if service.state not in UP]
+        return [service for service in self if service.state not in UP]
 
     @property
     def all_up(self) -> bool:
@@ -85,8 +99,6 @@ def described(service: Service) -> str:
             return "sleeps until the first request"
         case "backing-off":
             return f"{service.why or 'ended'}; it is started again {when(service)}".rstrip()
-        case "stopped" if service.code:
-            return f"stopped ({service.code})"
         case "crashed" | "unhealthy":
             return f"{service.state}: {service.why}" if service.why else service.state
     return service.state

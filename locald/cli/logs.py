@@ -131,8 +131,8 @@ def _unknown(name: str, possible: Sequence[str]) -> LocaldError:
     words |= {word: word for service in possible for word in (service, service.partition("/")[0])}
     near = last or [words[word] for word in difflib.get_close_matches(name, [*words], 1)]
     hint = f"did you mean {near[0]}?   " if near else ""
-    there = f"there are: {', '.join(possible)}" if possible else "none has a log"
-    return LocaldError(f"no service {name!r} has a log, nor a project's", f"{hint}({there})")
+    there = f"there are logs of: {', '.join(possible)}" if possible else "nothing has a log"
+    return LocaldError(f"{name!r} is no service or project that has a log", f"{hint}{there}")
 
 
 def _project(given: str | None) -> tuple[str, Sequence[str]]:

@@ -87,6 +87,8 @@ def last_lines(service: Service) -> None:
         lines = reader.last(LAST)
     finally:
         reader.close()
+    begun = [i for i, (_, line) in enumerate(lines) if line.stream == "mark" and line.text.startswith(b"started: ")]
+    lines = lines[begun[-1] :] if begun else lines  # what an earlier start has printed is not why this one failed
     click.echo(click.style(f"the last lines of {service.name}:", dim=True), err=True)
     shown = Text(colour=sys.stdout.isatty(), services=())
     shown.show(lines)

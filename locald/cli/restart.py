@@ -23,7 +23,8 @@ __all__ = ["command"]
 @click.command("restart")
 @click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=known_services)
 def command(names: Sequence[str]) -> int:
-    """Restart the services of this folder's project, or those named; what is not running is started.
+    """Restart the services of this folder's project, or those named; what is not running is started, and so is
+    what they depend on.
 
     Returns when they are ready again: 0, or 1 if one is not.  They keep the environment of the `locald up` that started
     them.
@@ -33,6 +34,6 @@ def command(names: Sequence[str]) -> int:
         client.be_patient()
         client.request(RestartServices(chosen), Done)
         rising = client.request(WatchServices(chosen), Rising)
-        board = Board(rising.services)
-        up = settle(client, board, Progress(rising.services))
+        board = Board(rising.services, chosen)
+        up = settle(client, board, Progress(board.concerned))
     return Exit.OK if up else report_failures(board)

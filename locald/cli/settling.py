@@ -45,7 +45,7 @@ def report_failures(board: Board) -> int:
         state = "crashed" if service.state == "crashed" else "is not ready"
         why = f": {service.why}" if service.why else ""
         fail(LocaldError(f"{service.name} {state}{why}", f"locald logs {service.name}"))
-    for service in (each for each in board if each.state == "stopped"):
+    for service in (each for each in board.concerned if each.state == "stopped"):
         fail(LocaldError(f"{service.name} was stopped", f"locald restart {service.name}"))
     for service in board.blocked:
         note(f"{service.name} was not started: it waits for {', '.join(service.waits_for)}")

@@ -47,8 +47,8 @@ def _wait(board: Board, names: Sequence[str], timeout: float | None, progress: b
     with connect(places()) as client:
         chosen = [service.id for service in choose(client.request(Status(), Report), os.getcwd(), names)]
         rising = client.request(WatchServices(chosen), Rising)
-        board.put(rising.services)
-        settle(client, board, Progress(rising.services) if progress else None, timeout)
+        board.put(rising.services, chosen)
+        settle(client, board, Progress(board.concerned) if progress else None, timeout)
 
 
 def _print(board: Board, failure: LocaldError | None) -> int:

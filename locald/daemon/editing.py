@@ -112,7 +112,7 @@ class Editing:
                 if running.units:
                     await self.apply(running, project)
         except LocaldError as error:
-            hint = f" ({error.hint})" if error.hint else ""
+            hint = f"; {error.hint}" if error.hint else ""
             self._complain(running, f"not taken over, all goes on as it was: {error.message}{hint}")
             return
         if running.note:

@@ -85,6 +85,12 @@ class Running:
         wanted = set(names)
         return [name for name in order.order(self.project.services) if name in wanted]
 
+    def needed(self, names: Iterable[str]) -> list[str]:
+        """These and what they depend on, each after what it needs; at the end those that the file has no more."""
+        names = [*names]
+        known = [name for name in names if name in self.project.services]
+        return [*order.needed(self.project.services, known), *(name for name in names if name not in known)]
+
     def dependents(self, names: Iterable[str]) -> set[str]:
         """These, and those that are up and cannot be without them."""
         found = set(names)

@@ -232,8 +232,11 @@ class Projects:
         running = found[0][0] if found else None
         if running is None:
             raise LocaldError("there is no service to look at", "locald status")
-        self.services.audience.add(session, running.project.name, ids)
-        session.send(project_report.rising(running, [unit for _, unit in found], [], self.services))
+        # With what they depend on, as it may be that for which they wait.
+        known = running.needed([unit.name for _, unit in found])
+        units = [running.units[name] for name in known if name in running.units]
+        self.services.audience.add(session, running.project.name, [unit.id for unit in units])
+        session.send(project_report.rising(running, units, [], self.services))
 
     def _environment(self, id: str) -> Environment:
         project, _, name = id.partition("/")

@@ -94,7 +94,7 @@ class Executor:
     def _fired(self, run: Run, due: float) -> None:
         run.kept.due = None
         now = time.monotonic()
-        self.do(run, run.life.fired(now - due, now))
+        self.do(run, run.life.fired(now - due, now, run.lacks()))
 
     # Starting.
 

@@ -193,13 +193,14 @@ class Life(msgspec.Struct):
         self.code = code
         return self._after(now)
 
-    def fired(self, late: float, now: float) -> list[Command]:
-        """The timer's time has come, and was over for ``late`` seconds already."""
+    def fired(self, late: float, now: float, lacks: str = "") -> list[Command]:
+        """The timer's time has come, and was over for ``late`` seconds already; ``lacks``: why it is not ready."""
         match self.state:
             case "starting" if late > LATE_S:
                 return [Timer(late)]  # nobody could look in the meantime
             case "starting":
-                return self._enter("unhealthy", f"not ready after {self._ready_s():g} s", now)
+                why = f"not ready after {self._ready_s():g} s" + (f": {lacks}" if lacks else "")
+                return self._enter("unhealthy", why, now)
             case "stopping":
                 return [Do.KILL]
             case "backing-off":

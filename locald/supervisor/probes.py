@@ -23,6 +23,7 @@ OUTSIDER_S = 2.0  # who listens on the allotted port and is none of ours is beli
 DIAL_S = 2.0
 ANSWER_S = 30.0  # the first page of a development server compiles the app
 LINE_MAX = 1024
+NO_PORT = 'it listens on no port (a worker, which has none, says port = "none")'
 STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})")
 
 Listeners = set[tuple[str, int]]  # addresses and ports
@@ -64,10 +65,12 @@ class Probe:
         self._next_scan = SCAN_S
         self._alone: tuple[list[int], float] = ([], 0.0)
         self._outsider: float | None = None
+        self.lacks = ""  # what it waits for now, as a sentence for people
 
     async def run(self) -> Found:
         """Return when all that is asked for holds."""
         if self._ready.log:
+            self.lacks = f"no line of its output has a match for {self._ready.log}"
             await self._spoken.wait()
         found = await self._answers()
         if self._ready.http:
@@ -78,9 +81,11 @@ class Probe:
 
     async def _answers(self) -> Found:
         if self._start.socket:
+            self.lacks = "nothing takes a connection at its socket"
             await self._until(self._socket)
         if self._start.port is None:
             return Found()
+        self.lacks = NO_PORT
         pauses = self._pauses()
         while True:
             await self._next_look(self._start.port, pauses)
@@ -118,10 +123,16 @@ class Probe:
         return False
 
     async def _program(self) -> bool:
-        return await self._command(self._ready.command) == 0
+        self.lacks = "its readiness command does not end"
+        code = await self._command(self._ready.command)
+        self.lacks = f"its readiness command ended with exit code {code}"
+        return code == 0
 
     async def _page(self, found: Found) -> bool:
+        self.lacks = f"GET {self._ready.http} has no answer"
         status = await http_status(found.address, found.port, self._ready.http, self._start.socket)
+        if status is not None:
+            self.lacks = f"GET {self._ready.http} is answered with {status}"
         return status is not None and 200 <= status < 400
 
     async def _port(self, allotted: int) -> Found | None:

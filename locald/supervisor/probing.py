@@ -47,6 +47,7 @@ class Probing:
         if run.probe:
             run.probe.cancel()
             run.probe = None
+        run.lacks = str
         if run.sink:
             run.sink.on_line = None
 
@@ -68,6 +69,7 @@ class Probing:
             run.spoken,
             lambda argv: self._command(tree, start, argv),
         )
+        run.lacks = lambda: probe.lacks
         found = await probe.run()
         run.probe = None
         run.kept.found = found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from collections.abc import Callable
 
 import msgspec
 
@@ -51,6 +52,7 @@ class Run:
         self.sink: Sink | None = None
         self.timer: asyncio.TimerHandle | None = None
         self.probe: asyncio.Task[None] | None = None
+        self.lacks: Callable[[], str] = str  # what its probe waits for, a sentence; "" where it has none
         self.spoken = asyncio.Event()
         self.gone: list[asyncio.Future[None]] = []  # who waits for the last of its processes
 

@@ -99,7 +99,10 @@ class Supervisor:
     def touched(self, service: str) -> None:
         """A file it watches has changed: it is restarted, also when it had ended, and not when it was stopped."""
         run = self._runs[service]
-        self._executor.do(run, run.life.touched(time.monotonic()))
+        commands = run.life.touched(time.monotonic())
+        if commands:
+            self._raise_needs(run)
+        self._executor.do(run, commands)
 
     def unanswered(self, service: str, why: str = "does not answer") -> None:
         """A service that was ready takes no connection: it is unhealthy, and looked for as when it started."""
@@ -119,9 +122,21 @@ class Supervisor:
         await self.settled(service)
 
     def renew(self, service: str) -> None:
-        """Begin to restart it."""
+        """Begin to restart it; what it needs and is not there is started, else it would wait for ever."""
         run = self._runs[service]
+        self._raise_needs(run)
         self._executor.do(run, run.life.restart(time.monotonic()))
+
+    def _raise_needs(self, run: Run) -> None:
+        """Start what it needs, in whatever order: each of them waits for what that needs itself."""
+        left, seen = [*run.life.spec.needs], {run.id}
+        while left:
+            need = left.pop()
+            if need not in seen and need in self._runs:
+                seen.add(need)
+                left += self._runs[need].life.spec.needs
+                if not self._runs[need].life.fulfilled:
+                    self.start(need)
 
     async def settled(self, service: str) -> None:
         """Return when the last process is gone of what is being ended."""

@@ -47,6 +47,19 @@ def test_who_waits_for_what_failed_is_blocked_and_so_is_who_waits_for_that() -> 
     assert len(found) == 4
 
 
+def test_of_the_others_only_those_count_that_the_asked_ones_wait_for() -> None:
+    found = board(a=("crashed",), b=("ready",), c=("starting",), d=waiting("d", "c"))
+    found.put((), ["shop/b"])
+    assert (found.settled, found.all_up, len(found)) == (True, True, 1)
+    found.put((), ["shop/b", "shop/d"])
+    assert [each.name for each in found.concerned] == ["b", "c", "d"]
+    assert not found.settled
+    found.moved(Moved(waiting("c", "a")))
+    assert [each.name for each in found.failed] == ["a"]
+    assert [each.name for each in found.blocked] == ["c", "d"]
+    assert (found.settled, [each.name for each in found.not_up]) == (True, ["d"])
+
+
 @pytest.mark.parametrize(
     ("more", "words"),
     [
@@ -59,7 +72,7 @@ def test_who_waits_for_what_failed_is_blocked_and_so_is_who_waits_for_that() -> 
             {"state": "backing-off", "why": "ended by SIGKILL", "again": 1003.2},
             "ended by SIGKILL; it is started again in 4 s",
         ),
-        ({"state": "stopped", "code": 3}, "stopped (3)"),
+        ({"state": "stopped", "code": 3}, "stopped"),
         ({"state": "done", "code": 0, "why": "ended with exit code 0"}, "done"),
         ({"state": "sleeping"}, "sleeps until the first request"),
     ],

@@ -158,12 +158,12 @@ def test_a_progress_bar_is_what_it_was_in_the_end(run: Run, write: Write) -> Non
 @pytest.mark.parametrize(
     ("words", "message", "hint"),
     [
-        (["wep"], "no service 'wep'", "did you mean shop/web?"),
-        (["web"], "no service 'web'", "did you mean shop/web?"),
-        (["shpo"], "no service 'shpo'", "did you mean shop?"),
-        (["shop/wep"], "no service 'shop/wep'", "did you mean shop/web?"),
-        (["-p", "shoop"], "no service 'shoop'", "did you mean shop?"),
-        (["xyz"], "no service 'xyz'", "(there are: shop/web, shop/worker)"),
+        (["wep"], "'wep' is no service", "did you mean shop/web?"),
+        (["web"], "'web' is no service", "did you mean shop/web?"),
+        (["shpo"], "'shpo' is no service", "did you mean shop?"),
+        (["shop/wep"], "'shop/wep' is no service", "did you mean shop/web?"),
+        (["-p", "shoop"], "'shoop' is no service", "did you mean shop?"),
+        (["xyz"], "'xyz' is no service or project", "there are logs of: shop/web, shop/worker"),
     ],
 )
 def test_unknown_names_are_told_the_nearest(

@@ -91,7 +91,7 @@ def test_a_failure_is_told_with_the_last_lines_of_the_log(alice: Any) -> None:
         TWO
         + """
         [services.bad]
-        command = "for i in $(seq 30); do echo line $i; done; exit 3"
+        command = "test -e again && echo again || for i in $(seq 30); do echo line $i; done; touch again; exit 3"
         port = "none"
         restart = "never"
         ready = { log = "fine" }
@@ -110,6 +110,7 @@ def test_a_failure_is_told_with_the_last_lines_of_the_log(alice: Any) -> None:
     done = shop.type("up", "-d")
     assert done.returncode == 1
     assert "after was not started: it waits for bad" in done.stderr
+    assert ("again\n" in done.stdout, "line 30\n" in done.stdout) == (True, False), "of its last start only"
     states = {name: each["state"] for name, each in shop.services().items()}
     assert states == {"db": "ready", "web": "ready", "bad": "crashed", "after": "waiting"}
     assert "crashed(3)" in shop.good("status")
@@ -126,6 +127,15 @@ def test_one_that_backs_off_says_when_it_is_started_again(alice: Any, wait_for: 
     wait_for(lambda: "It is started again in" in get("shop.localhost")[1])
     shop.good("down")
     assert up.wait(30) == 0
+
+
+def test_restart_brings_back_what_is_needed(alice: Any) -> None:
+    shop = Shop(alice, TWO)
+    shop.good("up", "-d")
+    shop.good("stop", "db")
+    assert shop.type("wait", "web").returncode == 0, "it runs, whatever it needed when it was started"
+    shop.good("restart", "web")
+    assert {name: each["state"] for name, each in shop.services().items()} == {"db": "ready", "web": "ready"}
 
 
 def test_stop_restart_wait_exec_url_and_open(alice: Any) -> None:
@@ -167,7 +177,7 @@ def test_stop_restart_wait_exec_url_and_open(alice: Any) -> None:
         "not ready: web",
         "locald logs web",
     )
-    assert [(each["id"], each["state"]) for each in told["services"]] == [("shop/web", "stopped"), ("shop/db", "ready")]
+    assert [(each["id"], each["state"]) for each in told["services"]] == [("shop/db", "ready"), ("shop/web", "stopped")]
     assert done.stderr == ""
     said = shop.good("restart", "web")
     assert "http://shop.localhost/" in said

@@ -290,11 +290,31 @@ def test_never_ready_is_unhealthy_and_may_still_become_ready(tmp_path: Path) -> 
         rig.python("web", script, port=free_port(), ready=ready)
         rig.supervisor.start("web")
         seen = await rig.until("web", "unhealthy")
-        assert seen.why == "not ready after 0.2 s"
+        assert seen.why == (
+            'not ready after 0.2 s: it listens on no port (a worker, which has none, says port = "none")'
+        )
         assert seen.pid is not None
         (tmp_path / "go").touch()
         await rig.until("web", "ready")
         assert rig.history("web") == ["starting", "unhealthy", "ready"]
+
+    run(tmp_path, test)
+
+
+@pytest.mark.parametrize(
+    ("ready", "lacks"),
+    [
+        (Ready(http="/", timeout_s=0.5), "GET / is answered with 404"),
+        (Ready(command=("sh", "-c", "exit 7"), timeout_s=0.5), "its readiness command ended with exit code 7"),
+        (Ready(log="^up$", timeout_s=0.5), "no line of its output has a match for ^up$"),
+    ],
+    ids=["http", "command", "log"],
+)
+def test_why_it_is_not_ready_is_said(tmp_path: Path, ready: Ready, lacks: str) -> None:
+    async def test(rig: Rig) -> None:
+        rig.python("web", SERVER + "serve(listen(port), '404')", port=free_port(), ready=ready)
+        rig.supervisor.start("web")
+        assert (await rig.until("web", "unhealthy")).why == f"not ready after 0.5 s: {lacks}"
 
     run(tmp_path, test)
 
