@@ -83,13 +83,12 @@ class Raising:
                     unit.holders.add(session)
                 if self._services.supervisor.look(unit.id).state in ("stopped", "crashed", "backing-off", "done"):
                     unit.environ, unit.umask = {**environ, **trust}, request.umask
-            if session is not None:
-                self._services.audience.add(session, running.project.name, [unit.id for unit in units])
             await self._keeping.now()  # before anything runs: a daemon that is killed from here on loses none of it
             for unit in units:
                 self._services.supervisor.start(unit.id)
             if session is not None:
-                # What moves is told after that, in another turn.
+                # What moves is told after that: from now on, and in another turn.
+                self._services.audience.add(session, running.project.name, [unit.id for unit in units])
                 session.send(project_report.rising(running, units, notes, self._services))
             self._editing.look_at(running)
             self._keeping.soon()

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shlex
 import signal
 import subprocess
+import tempfile
 from typing import Any
 
 from locald.errors import Exit
 from locald.supervisor.spec import MARKER, Start
 
-__all__ = ["SpawnError", "default_signals", "spawn"]
+__all__ = ["SpawnError", "default_signals", "silence", "spawn"]
 
 
 class SpawnError(Exception):
@@ -38,12 +40,33 @@ def _heard(*_: object) -> None:
     """As good as ignored."""
 
 
-def spawn(start: Start, marker: str, out: int, err: int) -> int:
-    """The pid of the new process, whose session and process group have its number.  Raises SpawnError."""
+def silence() -> int:
+    """A descriptor to read from that says nothing and never ends: a FIFO, fifo(7), of which the reader is a writer too.
+
+    esbuild and Tailwind watch for as long as their standard input lasts, as do many tasks of Procfiles: at the end of
+    /dev/null they are done at once.
+    """
+    try:
+        folder = tempfile.mkdtemp(prefix="locald-")
+    except OSError:
+        return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)  # no room for one: most need none
+    path = f"{folder}/silence"
+    try:
+        os.mkfifo(path, 0o600)
+        return os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        os.rmdir(folder)
+
+
+def spawn(start: Start, marker: str, read: int, out: int, err: int) -> int:
+    """The pid of the new process, whose session and process group have its number; the three descriptors are its own.
+    Raises SpawnError."""
     how: dict[str, Any] = {
         "cwd": start.directory,
         "env": {**start.environ, MARKER: marker},
-        "stdin": subprocess.DEVNULL,
+        "stdin": read,
         "stdout": out,
         "stderr": err,
         "start_new_session": True,

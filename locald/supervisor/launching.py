@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import shlex
+import subprocess
 from collections.abc import Callable
 
 from locald.errors import LocaldError
@@ -39,7 +41,7 @@ class Launching:
             listen_for(run, sink)
             try:
                 out, err = sink.stream("out"), sink.stream("err")
-                pid = child.spawn(start, f"{self._forest.token}:{run.id}", out, err)
+                pid = self._spawn(run, start, out, err)
                 run.mark(f"started: {shlex.join(start.argv)} (process {pid})")
             finally:
                 sink.started()  # only now it is read, so that the mark comes before its first words
@@ -48,6 +50,15 @@ class Launching:
         except OSError as error:
             raise child.SpawnError(f"its output cannot be kept: {error}", 1, final=False) from None
         return pid
+
+    def _spawn(self, run: Run, start: Start, out: int, err: int) -> int:
+        # What is to come to its end shall not wait for an answer that nobody gives.
+        read = subprocess.DEVNULL if run.life.once else child.silence()
+        try:
+            return child.spawn(start, f"{self._forest.token}:{run.id}", read, out, err)
+        finally:
+            if read >= 0:
+                os.close(read)
 
 
 def listen_for(run: Run, sink: Sink) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -91,7 +92,7 @@ class Probing:
         null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
         try:
             start = msgspec.structs.replace(start, argv=argv)
-            pid = child.spawn(start, f"{self._forest.token}:{tree.service}", null, null)
+            pid = child.spawn(start, f"{self._forest.token}:{tree.service}", subprocess.DEVNULL, null, null)
         except child.SpawnError as error:
             return error.code
         finally:

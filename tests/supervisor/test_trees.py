@@ -327,10 +327,11 @@ def test_all_are_signalled_together(tmp_path: Path) -> None:
 
 def test_what_a_child_begins_with(tmp_path: Path) -> None:
     code = """
-import os, signal
+import os, select, signal
 status = dict(line.split(":", 1) for line in open("/proc/self/status").read().splitlines() if ":" in line)
 print("ignored", int(status["SigIgn"], 16) & ~(1 << 12 | 1 << 24 | 3 << 31), "blocked", int(status["SigBlk"], 16))
 print("fds", *sorted(int(fd) for fd in os.listdir("/proc/self/fd"))[:-1], os.readlink("/proc/self/fd/0"))
+print("reads", select.select([0], [], [], 0)[0])  # an end of it would be read
 print("session", os.getsid(0) == os.getpid() == os.getpgid(0))
 mask = os.umask(0)
 print("umask", oct(mask), os.getcwd(), sorted(os.environ), flush=True)
@@ -347,7 +348,10 @@ print("umask", oct(mask), os.getcwd(), sorted(os.environ), flush=True)
         lines = rig.sinks["web"].lines
         # Python itself ignores SIGPIPE and SIGXFSZ; and 32 and 33 are the C library's own, which sigaction(2) refuses.
         await rig.says("web", f"umask 0o27 {tmp_path} ['LANG', 'LOCALD_SERVICE', 'PATH']")
-        assert lines[:3] == ["ignored 0 blocked 0", "fds 0 1 2 /dev/null", "session True"]
+        silence = lines[1].removeprefix("fds 0 1 2 ")
+        assert silence.endswith("/silence (deleted)")
+        assert not os.path.exists(os.path.dirname(silence)), "nothing of it is left"
+        assert lines[:4] == ["ignored 0 blocked 0", f"fds 0 1 2 {silence}", "reads []", "session True"]
 
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
@@ -362,7 +366,7 @@ def test_other_children_are_left_to_whoever_waits_for_them(tmp_path: Path, loop:
         dead = subprocess.Popen([sys.executable, "-I", "-S", "-c", "raise SystemExit(7)"])
         await rig.wait_for(lambda: psutil.Process(dead.pid).status() == psutil.STATUS_ZOMBIE)
         # The system shows that one first, and for ever; the service's end is seen all the same.
-        rig.sh("web", "echo $$; read line", restart="never")
+        rig.sh("web", "echo $$; exit 1", restart="never")
         rig.supervisor.start("web")
         await rig.until("web", "crashed")
         rig.sh("two", "exec sleep 1000")
