@@ -131,7 +131,7 @@ class Attached:
         """Show the log once all are up; false if one of them fails before, or if nobody reads the log any more."""
         if self._log is not None:
             return not self._log.broken
-        if board.failed or (board.settled and not board.all_up):
+        if board.failed or (board.settled and board.not_up):
             report_failures(board)
             return False
         if board.settled:

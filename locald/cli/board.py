@@ -23,6 +23,7 @@ class Board:
     def __init__(self, services: Iterable[Service], asked: Iterable[str] | None = None) -> None:
         self._services: dict[str, Service] = {}
         self._asked: set[str] | None = None
+        self._gone: dict[str, Service] = {}
         self.put(services, asked)
 
     def __iter__(self) -> Iterator[Service]:
@@ -37,10 +38,13 @@ class Board:
         self._asked = None if asked is None else {*asked}
 
     def moved(self, moved: Moved) -> None:
+        id = moved.service.id
         if moved.gone:
-            self._services.pop(moved.service.id, None)
+            self._services.pop(id, None)
+            self._gone[id] = moved.service
         else:
-            self._services[moved.service.id] = moved.service
+            self._services[id] = moved.service
+            self._gone.pop(id, None)
 
     @property
     def concerned(self) -> list[Service]:
@@ -86,8 +90,13 @@ class Board:
         return [service for service in self if service.state not in UP]
 
     @property
+    def gone(self) -> list[Service]:
+        """Those that somebody has taken down, or out of the file."""
+        return [each for each in self._gone.values() if self._asked is None or each.id in self._asked]
+
+    @property
     def all_up(self) -> bool:
-        return not self.not_up
+        return not self.not_up and not self.gone
 
 
 def described(service: Service) -> str:

@@ -47,6 +47,8 @@ def report_failures(board: Board) -> int:
         fail(LocaldError(f"{service.name} {state}{why}", f"locald logs {service.name}"))
     for service in (each for each in board.concerned if each.state == "stopped"):
         fail(LocaldError(f"{service.name} was stopped", f"locald restart {service.name}"))
+    for service in board.gone:
+        fail(LocaldError(f"{service.name} was taken down", "locald up -d"))
     for service in board.blocked:
         note(f"{service.name} was not started: it waits for {', '.join(service.waits_for)}")
     return Exit.FAILED

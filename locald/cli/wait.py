@@ -28,7 +28,7 @@ __all__ = ["command"]
 def command(names: Sequence[str], timeout: float | None, as_json: bool) -> int:
     """Wait until the services of this folder's project, or those named, are ready.
 
-    Exit code 0 once they are; 1 if one crashes or was stopped, or when the time is over.
+    Exit code 0 once they are; 1 if one crashes, was stopped or is taken down, or when the time is over.
     """
     board, failure = Board(()), None
     try:
@@ -54,8 +54,8 @@ def _wait(board: Board, names: Sequence[str], timeout: float | None, progress: b
 def _print(board: Board, failure: LocaldError | None) -> int:
     """The exit code, after the one object, which there is of a failure too."""
     if failure is None and not board.all_up:
-        first = board.not_up[0].name
-        failure = LocaldError(f"not ready: {', '.join(each.name for each in board.not_up)}", f"locald logs {first}")
+        names = [each.name for each in (*board.not_up, *board.gone)]
+        failure = LocaldError(f"not ready: {', '.join(names)}", f"locald logs {names[0]}")
     said = {"message": failure.message, "hint": failure.hint} if failure else {"message": "", "hint": ""}
     click.echo(msgspec.json.encode({"ok": failure is None, **said, "services": [*board]}))
     return failure.exit_code if failure else Exit.OK

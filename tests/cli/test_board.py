@@ -47,6 +47,14 @@ def test_who_waits_for_what_failed_is_blocked_and_so_is_who_waits_for_that() -> 
     assert len(found) == 4
 
 
+def test_who_was_taken_down_is_not_up() -> None:
+    found = board(a=("ready",), b=("starting",))
+    found.moved(Moved(service("shop/b"), gone=True))
+    assert (found.settled, found.all_up, found.not_up, [each.name for each in found.gone]) == (True, False, [], ["b"])
+    found.moved(Moved(service("shop/b", "ready")))
+    assert (found.all_up, found.gone) == (True, [])
+
+
 def test_of_the_others_only_those_count_that_the_asked_ones_wait_for() -> None:
     found = board(a=("crashed",), b=("ready",), c=("starting",), d=waiting("d", "c"))
     found.put((), ["shop/b"])

@@ -126,7 +126,7 @@ def test_one_that_backs_off_says_when_it_is_started_again(alice: Any, wait_for: 
     wait_for(lambda: "backing-off, again in" in shop.good("ps"))
     wait_for(lambda: "It is started again in" in get("shop.localhost")[1])
     shop.good("down")
-    assert up.wait(30) == 0
+    assert up.wait(30) == 1
 
 
 def test_restart_brings_back_what_is_needed(alice: Any) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import signal
 import stat
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from programs import need
 from shop import PAIR, Shop, are_gone, ask, get, kill_daemon, read_until
 
 
@@ -96,3 +98,20 @@ def test_the_end_of_the_daemon_is_the_end_of_all_services(alice: Any, wait_for: 
     wait_for(lambda: alice.processes() == [])
     assert alice.type("locald", "daemon", "start").returncode == 0
     assert shop.services() == {}
+
+
+def test_on_a_slow_disk_what_moves_is_told_after_the_answer(alice: Any, wait_for: Callable[..., None]) -> None:
+    """The state is written before anything runs, and meanwhile a service that flaps goes on to do so."""
+    shop = Shop(alice, PAIR.replace("SERVE api", "exit 1"))
+    first = shop.start("up", "-d")
+    wait_for(lambda: shop.services().get("api", {}).get("state") == "backing-off")
+    slow = "inject=rename,renameat,renameat2:delay_enter=1500000"  # microseconds; it is started again sooner
+    tracer = [need("strace"), "-f", "-p", str(alice.daemon().pid), "-o", "/dev/null", "-e", slow]
+    with subprocess.Popen(tracer, stderr=subprocess.PIPE, text=True) as strace:
+        assert strace.stderr is not None
+        assert "attached" in strace.stderr.readline()
+        second = shop.start("up", "-d")
+        assert "locald: shop, in" in read_until(second, "  api  ")
+        strace.terminate()
+    assert "shop/api" in shop.good("down")
+    assert (first.wait(30), second.wait(30)) == (1, 1)
