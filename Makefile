@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 # zig compiles musl once, and not for each test run: those have a home in memory.
 export ZIG_GLOBAL_CACHE_DIR := $(CURDIR)/build/zig
 
-.PHONY: help demo test check check-python check-c check-flows cross attack mutants coverage fuzz prove corpus tools endurance bench clean
+.PHONY: help demo test check check-python check-c check-flows docs cross attack mutants coverage fuzz prove corpus tools endurance bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ check-flows: $(VENV)/check
 	$(VENV)/bin/zizmor --quiet --offline --persona auditor $(FLOWS)
 	$(VENV)/bin/check-jsonschema --quiet --builtin-schema vendor.github-workflows $(FLOWS)
 	$(VENV)/bin/check-jsonschema --quiet --builtin-schema custom.github-workflows-require-timeout $(FLOWS)
+
+docs: $(VENV)/docs ## the documents as a site, in build/site; a link to what is not there is an error
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict
 
 cross: $(VENV)/cross ## compile shim and extensions for macOS and for musl, with ziglang
 	$(PY) tests/cross.py
