@@ -35,7 +35,7 @@ check-flows: $(VENV)/check
 	$(VENV)/bin/check-jsonschema --quiet --builtin-schema vendor.github-workflows $(FLOWS)
 	$(VENV)/bin/check-jsonschema --quiet --builtin-schema custom.github-workflows-require-timeout $(FLOWS)
 
-docs: $(VENV)/docs ## the documents as a site, in build/site; a link to what is not there is an error
+docs: $(VENV)/check ## the documents as a site, in build/site; a link to what is not there is an error
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict
 
 cross: $(VENV)/cross ## compile shim and extensions for macOS and for musl, with ziglang
