@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 # zig compiles musl once, and not for each test run: those have a home in memory.
 export ZIG_GLOBAL_CACHE_DIR := $(CURDIR)/build/zig
 
-.PHONY: help demo test check cross attack mutants coverage fuzz prove corpus tools endurance bench clean
+.PHONY: help demo test check check-python check-c check-flows docs cross attack mutants coverage fuzz prove corpus tools endurance bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,12 +17,26 @@ demo: ## set up, run a small app at http://demo.localhost/, and show who runs as
 test: ## set up, and run every test (as root, or through sudo -n: the privileged ones too)
 	@sh tests/run.sh $(ARGS)
 
-check: $(VENV)/check ## formats, types, warnings of the C compiler
+check: check-python check-c check-flows ## formats, types, what compilers and analysers say of the C, the workflows
+
+check-python: $(VENV)/check
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	PATH=$(CURDIR)/$(VENV)/bin:$$PATH cython-lint --max-line-length 120 locald
-	sh tests/warnings.sh
+
+check-c: $(VENV)/check
+	$(VENV)/bin/clang-format --dry-run -Werror csrc/*.[ch] csrc/shim/*.[ch]
+	PATH=$(CURDIR)/$(VENV)/bin:$$PATH sh tests/warnings.sh
+
+FLOWS := .github/workflows/*.yml
+check-flows: $(VENV)/check
+	$(VENV)/bin/zizmor --quiet --offline --persona auditor $(FLOWS)
+	$(VENV)/bin/check-jsonschema --quiet --builtin-schema vendor.github-workflows $(FLOWS)
+	$(VENV)/bin/check-jsonschema --quiet --builtin-schema custom.github-workflows-require-timeout $(FLOWS)
+
+docs: $(VENV)/check ## the documents as a site, in build/site; a link to what is not there is an error
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict
 
 cross: $(VENV)/cross ## compile shim and extensions for macOS and for musl, with ziglang
 	$(PY) tests/cross.py

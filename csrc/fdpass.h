@@ -6,8 +6,9 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
-enum { FDPASS_MAX = 253 };  /* descriptors in one message: SCM_MAX_FD of Linux */
-enum { FDPASS_ROOM = 254 }; /* that may come all the same: XNU's sockargs() takes one more, and leaks what has no room */
+enum { FDPASS_MAX = 253 }; /* descriptors in one message: SCM_MAX_FD of Linux */
+/* That may come all the same: XNU's sockargs() takes one more, and leaks what has no room. */
+enum { FDPASS_ROOM = 254 };
 
 /* Sends size >= 1 bytes with nfds descriptors on the first.  Returns the bytes sent, or -1 and errno; EINTR is the
  * caller's to retry, who may have signals to handle first.  Never raises SIGPIPE. */

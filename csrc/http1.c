@@ -14,6 +14,7 @@ enum {
     L = TOKEN | LOWER | HOST,
     D = TOKEN | LOWER | HOST | DIGIT,
 };
+/* clang-format off */
 static const unsigned char kinds[256] = {
     [' '] = 0, P, 0, P, P, P, P, P, 0, 0, P, P, 0, L, L, 0, /*   ! " # $ % & ' ( ) * + , - . / */
     D, D, D, D, D, D, D, D, D, D, 0, 0, 0, 0, 0, 0,         /* 0 1 2 3 4 5 6 7 8 9 : ; < = > ? */
@@ -22,6 +23,7 @@ static const unsigned char kinds[256] = {
     P, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L,         /* ` a b c d e f g h i j k l m n o */
     L, L, L, L, L, L, L, L, L, L, L, 0, P, 0, P, 0,         /* p q r s t u v w x y z { | } ~   */
 };
+/* clang-format on */
 
 static int is_digit(unsigned char c)
 {
@@ -149,7 +151,8 @@ static int is_host(const unsigned char *text, size_t size)
 
     if (size && text[0] == '[') {
         for (i = 1; i < size && text[i] != ']'; i++)
-            if (!is_digit(text[i]) && text[i] != ':' && text[i] != '.' && !(lower(text[i]) >= 'a' && lower(text[i]) <= 'f'))
+            if (!is_digit(text[i]) && text[i] != ':' && text[i] != '.' &&
+                !(lower(text[i]) >= 'a' && lower(text[i]) <= 'f'))
                 return 0;
         if (i < 3 || i++ == size)
             return 0;
@@ -445,8 +448,9 @@ static int check_parts_of_field(const unsigned char *buf, const struct http1_fie
 
     if (!all(name, field->name.size, LOWER))
         return HTTP1_BAD_FIELD_NAME;
-    return is_value(value, size) && !(size && (is_blank(value[0]) || is_blank(value[size - 1]))) ? 0
-                                                                                                 : HTTP1_BAD_FIELD_VALUE;
+    return is_value(value, size) && !(size && (is_blank(value[0]) || is_blank(value[size - 1])))
+               ? 0
+               : HTTP1_BAD_FIELD_VALUE;
 }
 
 static int same_host(const unsigned char *one, const unsigned char *other, size_t size)

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Every warning that the compiler has is an error in our C; three static analysers find nothing; the privileged part is
-# small.  Clang and cppcheck are used where they are installed, and have to be in CI.
+# Every warning that the compiler has is an error in our C; four static analysers find nothing; the privileged part is
+# small.  Clang, clang-tidy and cppcheck are used where they are installed, and have to be in CI.
 set -eu
 cd "$(dirname "$0")/.."
 out=$(mktemp)
@@ -22,6 +22,9 @@ if has clang; then
     for file in $files; do
         clang $flags -Werror "$version" --analyze -Xclang -analyzer-werror --analyzer-output text "$file" -o "$out"
     done
+fi
+if has clang-tidy; then # .clang-tidy says what it looks for
+    clang-tidy --quiet $files -- -std=c11 -D_GNU_SOURCE "$version" 2>"$out" || { cat "$out" >&2; exit 1; }
 fi
 if has cppcheck; then
     cppcheck --quiet --error-exitcode=1 --enable=warning,performance,portability --inconclusive --std=c11 \

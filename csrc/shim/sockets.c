@@ -38,12 +38,16 @@ int stream_is_of(int fd, uid_t uid)
 static enum code code_of(int number)
 {
     switch (number) {
-    case EADDRINUSE: return IN_USE;
+    case EADDRINUSE:
+        return IN_USE;
     case EADDRNOTAVAIL:
-    case EAFNOSUPPORT: return NO_ADDRESS;
+    case EAFNOSUPPORT:
+        return NO_ADDRESS;
     case EACCES:
-    case EPERM: return NO_PRIVILEGE;
-    default: return SYSTEM;
+    case EPERM:
+        return NO_PRIVILEGE;
+    default:
+        return SYSTEM;
     }
 }
 
