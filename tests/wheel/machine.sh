@@ -45,7 +45,7 @@ with locald.bind(80) as listener:
 sudo "$bin/locald-setup" --uninstall
 [ -z "$before" ] || sudo sh -c "echo $before > /proc/sys/net/ipv4/ip_unprivileged_port_start"
 for path in "$shim" "$policy"; do
-    [ ! -e "$path" ] || fail "$path was left behind"
+    [ ! -e "$path" ] || mountpoint -q "$path" 2>/dev/null || fail "$path was left behind"
 done
 "$bin/python" -m pip uninstall --quiet --yes locald
 for name in locald locald-setup locald-shim; do

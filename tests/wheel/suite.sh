@@ -28,4 +28,5 @@ if hasattr(sys, "_is_gil_enabled") and sysconfig.get_config_var("Py_GIL_DISABLED
 print(f"{sys.version.split()[0]} {sysconfig.get_platform()}: {said.strip()}, {here.parent}")
 EOF
 cd "$root"
-exec python -P -m pytest -q tests/test_fdpass.py tests/test_names.py tests/proxy/test_http1.py tests/proxy/test_headers.py
+exec python -P -m pytest -q tests/test_fdpass.py tests/test_names.py tests/proxy/test_http1.py tests/proxy/test_headers.py \
+    tests/proxy/test_http2.py tests/proxy/test_http2_conformance.py -k 'not test_the_page_shows_the_rules' # docs are not there
