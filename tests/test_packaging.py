@@ -350,3 +350,24 @@ def build_with(source: Path, folder: Path, environ: dict[str, str], wish: str) -
     return subprocess.run(
         command, cwd=source, env=environ | {"LOCALD_NGHTTP2": wish}, capture_output=True, text=True
     )  # fmt: skip
+
+
+# Releases
+
+
+@pytest.mark.parametrize(
+    ("system", "kinds", "architectures"),
+    [("linux", ("manylinux", "musllinux"), ("x86_64", "aarch64")), ("macos", ("macosx",), ("x86_64", "arm64"))],
+    ids=["linux", "macos"],
+)
+def test_the_page_names_each_wheel_of_a_release(
+    root: Path, system: str, kinds: tuple[str, ...], architectures: tuple[str, ...]
+) -> None:
+    """As cibuildwheel understands the configuration, with "the same for" spelled out."""
+    page = (root / "docs/packaging.md").read_text()
+    for architecture in architectures:
+        command = (sys.executable, "-m", "cibuildwheel", "--print-build-identifiers", "--platform", system)
+        built = run(*command, "--archs", architecture, root).split()
+        named = [name for kind in kinds for name in re.findall(rf"`(cp\d+t?-{kind}_)x86_64`", page)]
+        assert built == [name + architecture for name in named]
+        assert architecture == "x86_64" or f"and the same for `{architecture}`" in page
