@@ -19,6 +19,9 @@ from setuptools.command.build_ext import build_ext
 sys.path.insert(0, "csrc")
 from build_shim import HEADERS, SOURCES, SYSTEMS, compile_shim
 from find_nghttp2 import INSTALL, VARIABLE, find_nghttp2
+from supported import check_compiler, check_system
+
+check_system()  # before minutes of work
 
 
 class build_shim(Command):
@@ -43,7 +46,7 @@ class build_shim(Command):
         self.set_undefined_options("build", ("build_scripts", "build_dir"), ("force", "force"))
 
     def get_source_files(self) -> list[str]:
-        return sorted({*SOURCES, *SYSTEMS.values(), *HEADERS, "csrc/build_shim.py", "csrc/find_nghttp2.py"})
+        return sorted({*SOURCES, *SYSTEMS.values(), *HEADERS, *map(str, Path("csrc").glob("*.py"))})
 
     def get_output_mapping(self) -> dict[str, str]:
         return {}
@@ -111,6 +114,7 @@ class build_extensions(build_ext):
     """build_ext that leaves HTTP/2 out where it cannot be had: then the proxy speaks HTTP/1.1 only."""
 
     def build_extensions(self) -> None:
+        check_compiler(self.compiler)
         names = {f"locald.proxy.{name}" for name in HTTP2}
         found = find_nghttp2(self.compiler)
         if found is None:
@@ -119,9 +123,8 @@ class build_extensions(build_ext):
                 self.warn(f"no HTTP/2: libnghttp2's headers are not there, or older than 1.50 ({INSTALL})")
         for each in self.extensions:
             if each.name in names and found:
-                each.libraries += found["libraries"]
-                each.include_dirs += found.get("include_dirs", [])
-                each.library_dirs += found.get("library_dirs", [])
+                for what, words in found.items():  # libraries, include_dirs and so on, as Extension names them
+                    setattr(each, what, getattr(each, what) + words)
         super().build_extensions()
 
 

@@ -2,8 +2,14 @@
 
 Environment:
   CC              the compiler; may hold arguments
-  LOCALD_SHIM_CC  the compiler of a release (say "python -m ziglang cc -target x86_64-linux-musl").  With it
-                  the build fails unless the result is a static PIE.
+  LOCALD_SHIM_CC  the compiler of a release (say "python -m ziglang cc -target x86_64-linux-musl").  With it the
+                  build fails unless the result, read, is what a release ships: a static PIE of the architecture
+                  of the wheel; on macOS a signed PIE that runs on MACOSX_DEPLOYMENT_TARGET.
+
+What was made is printed with its sha256, which is the same for everyone who builds a release: it is in the wheel's
+RECORD, and locald-setup compares it before it asks for root.  By itself, for a package that has the helper only:
+
+    python3 csrc/build_shim.py FILE
 
 Without either, zig is taken where it is at hand, since it brings musl: such a helper has a thirtieth of the size of one
 with glibc, and starts in half the time.  (The musl-gcc of Debian and Arch cannot link a static PIE.)
@@ -11,19 +17,26 @@ with glibc, and starts in half the time.  (The musl-gcc of Debian and Arch canno
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import os
-import platform
+import re
 import shlex
 import shutil
-import struct
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-MACOS = sysconfig.get_platform().startswith("macosx")  # not sys.platform: cross builds take this way too
+from program_headers import faults_of_elf, faults_of_macho
+from supported import COMPILER, check_system, machine
+
+__all__ = ["CFLAGS", "HEADERS", "SOURCES", "STATIC_PIE", "SYSTEMS", "compile_shim", "link"]
+
+TAG = sysconfig.get_platform()  # not sys.platform: cross builds take this way too
+MACOS = TAG.startswith("macosx")
 HEADERS = ["csrc/fdpass.h", "csrc/shim/shim.h", "csrc/shim/os.h"]
 SYSTEMS = {True: "csrc/shim/os_darwin.c", False: "csrc/shim/os_linux.c"}
 SOURCES = [
@@ -41,84 +54,122 @@ CFLAGS = [
     "-fno-unwind-tables",
     "-fno-asynchronous-unwind-tables",
 ]
+STATIC_LIBC = "apt install libc6-dev · dnf install glibc-static · or anywhere: pip install ziglang"
 STATIC_PIE = ["-fPIE", "-static-pie", "-s", "-Wl,-z,relro,-z,now"]
 
 
 def compile_shim(out: Path, version: str, warn: Callable[[str], object]) -> None:
-    """Compile and link; tried from the most to the least self-contained form."""
+    """Compile and link, in the most self-contained form that can be had.  Raises SystemExit; nothing is left then."""
+    check_system()
     common = [*CFLAGS, f'-DLOCALD_VERSION="{version}"', *SOURCES, "-o", str(out)]
-    given = shlex.split(os.environ.get("CC", ""))
+    given = shlex.split(os.environ.get("CC", "")) or ["cc"]
     release = shlex.split(os.environ.get("LOCALD_SHIM_CC", ""))
-    if MACOS:
-        link(release or given or ["cc"], common)
-        return
-    for compiler in [release] if release else [given] if given else [*zig(), ["cc"]]:
+    try:
+        if release:
+            compile_release(release, common, out)
+        elif MACOS or not compile_static(given, common, out):
+            compile_plain(given, common, out, warn)
+    except BaseException:
+        out.unlink(missing_ok=True)
+        raise
+    data = out.read_bytes()
+    print(f"locald-shim for {TAG}: {len(data)} bytes, sha256 {hashlib.sha256(data).hexdigest()}", flush=True)
+
+
+def compile_release(compiler: list[str], common: list[str], out: Path) -> None:
+    """With the compiler that was named, and only as it is shipped."""
+    insist(compiler, [*([] if MACOS else STATIC_PIE), *common], out)
+    if faults := faults_of(out.read_bytes()):
+        example = (
+            "cc, with MACOSX_DEPLOYMENT_TARGET" if MACOS else f"python -m ziglang cc -target {machine(TAG)}-linux-musl"
+        )
+        raise SystemExit(
+            f"error: LOCALD_SHIM_CC ({shlex.join(compiler)}) did not make what a release ships for {TAG}: "
+            f"{'; '.join(faults)}\nhint: nothing is shipped; releases use {example}"
+        )
+
+
+def compile_static(given: list[str], common: list[str], out: Path) -> bool:
+    """With what is at hand, so that it needs no library; whether that went well."""
+    for compiler in [given] if os.environ.get("CC") else [*zig(), given]:
         try:
-            link(compiler, [*STATIC_PIE, *common], quiet=not release)
-            if is_static_pie(out):
-                return
-        except subprocess.CalledProcessError:
-            if release:
-                raise
-    if release:
-        raise SystemExit(f"error: LOCALD_SHIM_CC ({shlex.join(release)}) did not make a static PIE; nothing is shipped")
-    warn("no static libc: locald-shim is linked dynamically (install your system's static libc for the better form)")
-    link(given or ["cc"], ["-fPIE", "-pie", "-Wl,-z,relro,-z,now", *common])
+            link(compiler, [*STATIC_PIE, *common], quiet=True)
+            if not faults_of(out.read_bytes()):
+                return True
+        except (OSError, subprocess.CalledProcessError):
+            continue
+    return False
+
+
+def compile_plain(given: list[str], common: list[str], out: Path, warn: Callable[[str], object]) -> None:
+    """As programs are, with the system's libraries."""
+    insist(given, [*([] if MACOS else ["-fPIE", "-pie", "-Wl,-z,relro,-z,now"]), *common], out)
+    if not MACOS:
+        warn(f"no static libc: locald-shim is linked dynamically, which is slower to start (the other: {STATIC_LIBC})")
+
+
+def insist(compiler: list[str], arguments: list[str], out: Path) -> None:
+    """Link, or end with what the user can do."""
+    try:
+        link(compiler, arguments)
+    except FileNotFoundError:
+        problem = "was not found"
+    except OSError as error:
+        problem = f"cannot be run: {error.strerror}"
+    except subprocess.CalledProcessError as error:
+        problem = f"failed (exit code {error.returncode})"
+    else:
+        if out.is_file():
+            return
+        problem = "made nothing"
+    raise SystemExit(f"error: no C compiler: {compiler[0]!r} {problem}\nhint: {COMPILER}")
+
+
+def faults_of(data: bytes) -> list[str]:
+    """Why this is not what a release ships for the platform of the wheel."""
+    if not MACOS:
+        return faults_of_elf(data, machine(TAG))
+    major, minor, *_ = (*os.environ.get("MACOSX_DEPLOYMENT_TARGET", TAG.split("-")[1]).split("."), "0")
+    return faults_of_macho(data, machine(TAG), (int(major), int(minor)))
 
 
 def zig() -> list[list[str]]:
-    """The zig at hand, as a C compiler for musl and this machine's architecture; or nothing."""
-    target = ["cc", "-target", f"{platform.machine()}-linux-musl"]
+    """The zig at hand, as a C compiler for musl and the wheel's architecture; or nothing."""
+    target = ["cc", "-target", f"{machine(TAG)}-linux-musl"]
     if importlib.util.find_spec("ziglang"):
         return [[sys.executable, "-m", "ziglang", *target]]
     return [["zig", *target]] if shutil.which("zig") else []
 
 
 def link(compiler: list[str], arguments: list[str], quiet: bool = False) -> None:
+    """Call the compiler.  Raises OSError and CalledProcessError."""
+    with tempfile.TemporaryDirectory() as folder:
+        environ = os.environ | ({} if has_cache() else {"ZIG_GLOBAL_CACHE_DIR": folder})
+        subprocess.run([*compiler, *arguments], check=True, env=environ, stderr=subprocess.DEVNULL if quiet else None)
+
+
+def has_cache() -> bool:
+    """Whether zig has a place for musl that it compiled.  Where it cannot write there, it waits for ever."""
+    if os.environ.get("ZIG_GLOBAL_CACHE_DIR"):
+        return True
+    cache = os.environ.get("XDG_CACHE_HOME") or f"{os.environ.get('HOME') or '/nonexistent'}/.cache"
     try:
-        subprocess.run([*compiler, *arguments], check=True, stderr=subprocess.DEVNULL if quiet else None)
-    except FileNotFoundError:
-        raise SystemExit(
-            f"error: no C compiler: {compiler[0]!r} was not found\n"
-            "hint: apt install gcc libc6-dev · dnf install gcc glibc-static · xcode-select --install"
-        ) from None
-
-
-def is_static_pie(program: Path) -> bool:
-    """Whether the ELF file is position-independent and needs no loader and no library.
-
-    An exit status of 0 proves nothing: some drivers accept -static-pie and link dynamically.  elf(5).
-    """
-    data = program.read_bytes()
-    if data[:4] != b"\x7fELF":
+        os.makedirs(f"{cache}/zig", exist_ok=True)
+        tempfile.TemporaryFile(dir=f"{cache}/zig").close()
+    except OSError:
         return False
-    wide, order = data[4] == 2, "<" if data[5] == 1 else ">"
-    (kind,) = struct.unpack_from(order + "H", data, 16)
-    table, size, count = (
-        (struct.unpack_from(order + "Q", data, 32)[0], *struct.unpack_from(order + "HH", data, 54))
-        if wide
-        else (struct.unpack_from(order + "I", data, 28)[0], *struct.unpack_from(order + "HH", data, 42))
-    )
-    types = {struct.unpack_from(order + "I", data, table + i * size)[0] for i in range(count)}
-    et_dyn, pt_interp = 3, 3
-    return kind == et_dyn and pt_interp not in types and not needs_library(data, order, wide, table, size, count)
+    return True
 
 
-def needs_library(data: bytes, order: str, wide: bool, table: int, size: int, count: int) -> bool:
-    """Whether the dynamic section of an ELF file has a DT_NEEDED entry."""
-    pt_dynamic, dt_null, dt_needed = 2, 0, 1
-    word = "qQ" if wide else "iI"
-    step = struct.calcsize(order + word)
-    for i in range(count):
-        at = table + i * size
-        if struct.unpack_from(order + "I", data, at)[0] != pt_dynamic:
-            continue
-        (offset,) = struct.unpack_from(order + word[1], data, at + (8 if wide else 4))
-        while True:
-            tag, _ = struct.unpack_from(order + word, data, offset)
-            if tag == dt_null:
-                return False
-            if tag == dt_needed:
-                return True
-            offset += step
-    return False
+def main() -> None:
+    root = Path(__file__).resolve().parent.parent
+    found = re.search(r'^__version__ = "(.+)"$', (root / "locald/__init__.py").read_text(), re.M)
+    if len(sys.argv) != 2 or found is None:
+        raise SystemExit("usage: build_shim.py FILE")
+    out = Path(sys.argv[1]).absolute()
+    os.chdir(root)
+    compile_shim(out, found[1], lambda text: print(f"warning: {text}", file=sys.stderr))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,7 +1,8 @@
 """Whether HTTP/2 can be built: where the compiler finds libnghttp2, and how.
 
 LOCALD_NGHTTP2=no leaves HTTP/2 out, and LOCALD_NGHTTP2=yes fails where it cannot be built; without either it is built
-where the headers and the library are.
+where the headers and the library are.  A folder is where build_nghttp2.sh has made the library: that very archive is
+linked, and never a shared library that lies beside it.
 """
 
 from __future__ import annotations
@@ -9,9 +10,12 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+import sysconfig
 import tempfile
 from pathlib import Path
 from typing import Any
+
+from supported import quietly
 
 __all__ = ["INSTALL", "VARIABLE", "find_nghttp2"]
 
@@ -31,14 +35,30 @@ INSTALL = "apt install libnghttp2-dev, dnf install libnghttp2-devel or brew inst
 def find_nghttp2(compiler: Any) -> dict[str, list[str]] | None:
     """What an Extension needs to be linked with it, or None.  ``compiler``: build_ext's, as it compiles extensions."""
     wish = os.environ.get(VARIABLE, "")
-    if wish not in ("", "no", "yes"):
-        raise SystemExit(f"{VARIABLE} is yes, no or not there; it is {wish!r}")
+    if wish not in ("", "no", "yes") and not wish.startswith("/"):
+        raise SystemExit(f"error: {VARIABLE} is yes, no, an absolute folder or not there; it is {wish!r}")
     if wish == "no":
         return None
+    if wish.startswith("/"):
+        return _static(compiler, Path(wish))
     found = next((each for each in (_plain(), _by_pkg_config()) if each and _links(compiler, each)), None)
     if found is None and wish == "yes":
-        raise SystemExit(f"{VARIABLE}=yes, and libnghttp2's headers are not there or too old\nhint: {INSTALL}")
+        raise SystemExit(f"error: {VARIABLE}=yes, and libnghttp2's headers are not there or too old\nhint: {INSTALL}")
     return found
+
+
+def _static(compiler: Any, prefix: Path) -> dict[str, list[str]]:
+    """The archive below this folder, by its name."""
+    how = {"include_dirs": [str(prefix / "include")], "extra_objects": [str(prefix / "lib/libnghttp2.a")]}
+    # Its functions stay our own: another copy in this process, of another version, must not take their place.
+    if sysconfig.get_platform().startswith("linux"):
+        how["extra_link_args"] = ["-Wl,--exclude-libs,libnghttp2.a"]
+    if not _links(compiler, how):
+        raise SystemExit(
+            f"error: {VARIABLE}={prefix}, and no libnghttp2.a with its headers is below it\n"
+            f"hint: sh csrc/build_nghttp2.sh {prefix}"
+        )
+    return how
 
 
 def _plain() -> dict[str, list[str]]:
@@ -63,23 +83,18 @@ def _by_pkg_config() -> dict[str, list[str]] | None:
 
 
 def _links(compiler: Any, how: dict[str, list[str]]) -> bool:
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, quietly():
         source = Path(folder, "probe.c")
         source.write_text(PROBE)
-        out, quiet = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-        os.dup2(quiet, 2)  # what the compiler says here, nobody needs to read
         try:
             objects = compiler.compile([str(source)], output_dir=folder, include_dirs=how.get("include_dirs"))
             compiler.link_shared_object(
-                objects,
+                [*objects, *how.get("extra_objects", [])],
                 str(Path(folder, "probe.so")),
-                libraries=how["libraries"],
+                libraries=how.get("libraries"),
                 library_dirs=how.get("library_dirs"),
+                extra_postargs=how.get("extra_link_args"),
             )
         except Exception:  # each compiler class has its own
             return False
-        finally:
-            os.dup2(out, 2)
-            os.close(out)
-            os.close(quiet)
     return True

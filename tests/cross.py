@@ -17,9 +17,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 ZIG = f"{sys.executable} -m ziglang cc"
-MACHO_64, MH_EXECUTE, MH_BUNDLE, MH_DYLIB, MH_PIE = 0xFEEDFACF, 2, 8, 6, 0x200000
+MACHO_64, MH_BUNDLE, MH_DYLIB = 0xFEEDFACF, 8, 6
 CPU = {"aarch64": 0x0100000C, "x86_64": 0x01000007}
-ELF_MACHINE = {"aarch64": 183, "x86_64": 62}
 MACOS = {"aarch64": "aarch64-macos.11.0", "x86_64": "x86_64-macos.11.0"}
 INCLUDES = [Path(place, "include/nghttp2/nghttp2.h") for place in ("/usr", "/usr/local", "/opt/homebrew")]
 # musl's CMSG_NXTHDR compares signed with unsigned; zig knows no -static-pie, and links so all the same.
@@ -37,6 +36,7 @@ WARNINGS = [
 
 sys.path.insert(0, str(ROOT / "csrc"))
 import build_shim  # noqa: E402
+from program_headers import faults_of_elf, faults_of_macho  # noqa: E402
 
 
 def main() -> None:
@@ -63,17 +63,15 @@ def helper_for_linux(architecture: str, out: Path) -> None:
     target = f"{architecture}-linux-musl"
     cc(target, *build_shim.STATIC_PIE, '-DLOCALD_VERSION="0"', *sources("linux"), "-o", str(out))
     data = out.read_bytes()
-    assert build_shim.is_static_pie(out), f"{out.name} is no static PIE"
-    assert struct.unpack_from("<H", data, 18)[0] == ELF_MACHINE[architecture]
+    assert not faults_of_elf(data, architecture), faults_of_elf(data, architecture)
     print(f"{out.name}: static PIE, {len(data)} bytes")
 
 
 def helper_for_macos(architecture: str, out: Path) -> None:
     cc(MACOS[architecture], '-DLOCALD_VERSION="0"', *sources("darwin"), "-o", str(out))
-    magic, cpu, _, kind, _, _, flags = struct.unpack_from("<7I", out.read_bytes())
-    assert (magic, cpu, kind) == (MACHO_64, CPU[architecture], MH_EXECUTE)
-    assert flags & MH_PIE
-    print(f"{out.name}: Mach-O PIE, {out.stat().st_size} bytes")
+    faults = faults_of_macho(out.read_bytes(), "arm64" if architecture == "aarch64" else architecture, (11, 0))
+    assert not faults, faults
+    print(f"{out.name}: signed Mach-O PIE, {out.stat().st_size} bytes")
 
 
 def nghttp2_for_macos(architecture: str, folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import subprocess
@@ -12,6 +13,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import supported
 
 from locald import __version__
 
@@ -66,6 +68,10 @@ def test_the_wheel_has_the_three_programs_and_nothing_of_the_build(dists: tuple[
     assert "locald/py.typed" in names
     assert "locald/fdpass.pyi" in names
     assert "locald/setup/locald-shim.apparmor" in names
+    licences = {Path(name).name for name in names if ".dist-info/licenses/" in name}
+    assert licences == {"LICENSE", "nghttp2.txt", "musl.txt"}, (
+        "of whom a part may be linked in, the licence travels along"
+    )
     assert [name.partition(".data/")[2] for name in names if name.endswith(".8")] == [
         f"data/share/man/man8/{page}" for page in PAGES
     ]
@@ -76,7 +82,8 @@ def test_the_wheel_has_the_three_programs_and_nothing_of_the_build(dists: tuple[
 def test_the_sdist_has_all_sources_and_no_product(dists: tuple[Path, Path]) -> None:
     with tarfile.open(dists[0]) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    for needed in ("setup.py", "csrc/fdpass.h", "csrc/http1.c", "csrc/build_shim.py", "csrc/shim/os_darwin.c",
+    for needed in ("setup.py", "csrc/fdpass.h", "csrc/http1.c", "csrc/build_shim.py", "csrc/supported.py", "csrc/zig.txt",
+                   "csrc/program_headers.py", "csrc/find_nghttp2.py", "csrc/build_nghttp2.sh", "csrc/shim/os_darwin.c",
                    "csrc/shim/os.h", "locald/fdpass.pyx", "locald/proxy/chttp1.pxd", "LICENSE", "README.md", "Makefile",
                    "locald/setup/locald-shim.apparmor", "docs/man/locald-shim.8", "docs/man/locald-setup.8"):  # fmt: skip
         assert needed in names
@@ -183,10 +190,92 @@ def test_a_release_compiler_that_links_dynamically_fails_the_build(source: Path,
         env=os.environ | {"LOCALD_SHIM_CC": str(fake)}, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode != 0
-    assert "did not make a static PIE" in done.stderr
+    assert "it is dynamic: it needs the loader" in done.stderr
+    assert not list((tmp_path / "out").iterdir()), "what was refused was left there"
 
 
-# Without libnghttp2
+# What cannot be built
+
+
+def build_quickly(source: Path, folder: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "setup.py", "-q", "build", "--build-base", folder]
+    return subprocess.run(command, cwd=source, env=os.environ | QUICK | environ, capture_output=True, text=True)
+
+
+def check_refused(done: subprocess.CompletedProcess[str], folder: Path, problem: str, remedy: str) -> None:
+    """Two lines at the end, and nothing that an installer would take."""
+    assert done.returncode != 0
+    error, hint = done.stderr.splitlines()[-2:]
+    assert error.startswith(f"error: {problem}"), done.stderr
+    assert hint.startswith(f"hint: {remedy}")
+    assert "Traceback" not in done.stderr
+    assert not [path for path in folder.rglob("*") if path.suffix == ".so" or path.name == "locald-shim"]
+
+
+def test_a_compiler_that_fails_is_named_before_anything_is_built(source: Path, tmp_path: Path) -> None:
+    check_refused(
+        build_quickly(source, tmp_path, CC="/bin/false"), tmp_path, "no C compiler: '/bin/false'", "apt install"
+    )
+
+
+def test_without_pythons_headers_it_says_which_package_has_them(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "Python.h").write_text("#error hidden\n")
+    done = build_quickly(source, tmp_path / "build", CFLAGS=f"-I{tmp_path}")
+    check_refused(done, tmp_path, f"Python's C headers (Python.h) for {sys.executable}", "apt install python3-dev")
+
+
+@pytest.mark.parametrize(
+    ("tag", "problem", "remedy"),
+    [
+        ("win-amd64", "locald is for Linux and macOS, and this is Windows (win-amd64)", "install it inside WSL 2"),
+        ("freebsd-14.1-release-amd64", "locald is for Linux and macOS, and this is freebsd", "use one of those"),
+        ("linux-ppc64le", "locald-shim does not know this architecture (linux-ppc64le)", "csrc/shim/os_linux.c"),
+    ],
+)
+def test_a_system_that_is_not_supported_is_told_at_once(
+    source: Path, tmp_path: Path, tag: str, problem: str, remedy: str
+) -> None:
+    """By the tag that Python has for its platform."""
+    check_refused(build_quickly(source, tmp_path, _PYTHON_HOST_PLATFORM=tag), tmp_path, problem, remedy)
+
+
+def test_a_python_of_32_bits_is_told_at_once() -> None:
+    with pytest.raises(SystemExit, match=r"(?s)needs a Python of 64 bits, and .* has 32\nhint: install the 64-bit"):
+        supported.check_system("linux-armv7l", pointer=4)
+    assert supported.machine("macosx-11.0-arm64") == "arm64"
+    assert supported.machine("macosx-10.9-universal2") == os.uname().machine
+
+
+def test_pip_leaves_nothing_of_what_it_could_not_build(dists: tuple[Path, Path], tmp_path: Path) -> None:
+    binaries = environment(tmp_path / "venv")
+    done = subprocess.run(
+        [binaries / "python", "-m", "pip", "install", "--no-deps", "--no-build-isolation", dists[0]],
+        env=os.environ | QUIET | {"CC": "/bin/false"}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "error: no C compiler: '/bin/false'" in done.stdout + done.stderr
+    assert not [path for path in (tmp_path / "venv").rglob("*") if "locald" in path.name]
+
+
+# With or without libnghttp2
+
+
+def test_a_folder_without_nghttp2_is_refused(source: Path, tmp_path: Path) -> None:
+    done = build_with(source, tmp_path, dict(os.environ), str(tmp_path / "nowhere"))
+    check_refused(done, tmp_path, f"LOCALD_NGHTTP2={tmp_path}/nowhere, and no libnghttp2.a", "sh csrc/build_nghttp2.sh")
+
+
+def test_an_archive_of_nghttp2_that_is_another_is_not_unpacked(root: Path, tmp_path: Path) -> None:
+    archive = tmp_path / "nghttp2.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(root / "README.md", "nghttp2-1.70.0/configure")
+    done = subprocess.run(
+        ["sh", root / "csrc/build_nghttp2.sh", tmp_path / "prefix", archive], capture_output=True, text=True
+    )  # fmt: skip
+    assert done.returncode == 1
+    digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+    assert done.stderr.startswith(f"error: this is not nghttp2 1.70.0: it has sha256 {digest}, and not ")
+    assert not (tmp_path / "prefix").exists()
 
 
 @pytest.fixture(scope="module")
@@ -253,7 +342,7 @@ def test_who_insists_on_http_2_is_told_what_is_missing(source: Path, tmp_path: P
 def test_what_is_said_of_nghttp2_is_yes_or_no(source: Path, tmp_path: Path) -> None:
     done = build_with(source, tmp_path, dict(os.environ), "perhaps")
     assert done.returncode != 0
-    assert "LOCALD_NGHTTP2 is yes, no or not there; it is 'perhaps'" in done.stderr
+    assert "LOCALD_NGHTTP2 is yes, no, an absolute folder or not there; it is 'perhaps'" in done.stderr
 
 
 def build_with(source: Path, folder: Path, environ: dict[str, str], wish: str) -> subprocess.CompletedProcess[str]:
@@ -261,3 +350,24 @@ def build_with(source: Path, folder: Path, environ: dict[str, str], wish: str) -
     return subprocess.run(
         command, cwd=source, env=environ | {"LOCALD_NGHTTP2": wish}, capture_output=True, text=True
     )  # fmt: skip
+
+
+# Releases
+
+
+@pytest.mark.parametrize(
+    ("system", "kinds", "architectures"),
+    [("linux", ("manylinux", "musllinux"), ("x86_64", "aarch64")), ("macos", ("macosx",), ("x86_64", "arm64"))],
+    ids=["linux", "macos"],
+)
+def test_the_page_names_each_wheel_of_a_release(
+    root: Path, system: str, kinds: tuple[str, ...], architectures: tuple[str, ...]
+) -> None:
+    """As cibuildwheel understands the configuration, with "the same for" spelled out."""
+    page = (root / "docs/packaging.md").read_text()
+    for architecture in architectures:
+        command = (sys.executable, "-m", "cibuildwheel", "--print-build-identifiers", "--platform", system)
+        built = run(*command, "--archs", architecture, root).split()
+        named = [name for kind in kinds for name in re.findall(rf"`(cp\d+t?-{kind}_)x86_64`", page)]
+        assert built == [name + architecture for name in named]
+        assert architecture == "x86_64" or f"and the same for `{architecture}`" in page

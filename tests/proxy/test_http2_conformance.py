@@ -38,7 +38,9 @@ def test_a_rule_is_kept(rule: Rule) -> None:
     found = errors(said)
     requests = {event[1]: event[3] for event in session.told("request")}
     if rule.answer.startswith(("GOAWAY", "RST_STREAM")):
-        assert found[-1:] == [rule.answer]
+        # RFC 9113, 6.9.1: "either the stream or the connection".  nghttp2 1.52 ends the one, 1.70 the other.
+        either = [rule.answer, "GOAWAY FLOW_CONTROL_ERROR"] if "FLOW_CONTROL" in rule.answer else [rule.answer]
+        assert found[-1] in either
     else:
         assert found == []
     if rule.answer == "fine":
@@ -47,7 +49,7 @@ def test_a_rule_is_kept(rule: Rule) -> None:
         assert requests == {3: int(rule.answer)}
     elif rule.answer.endswith(" is sent"):
         assert NAMES.index(rule.answer.split()[0]) in [kind for kind, flags, *_ in frames(said) if flags & 1]
-    if rule.answer.startswith("GOAWAY"):
+    if found and found[-1].startswith("GOAWAY"):
         assert session.over()
     elif rule not in PREFACES:
         others_go_on(session)
