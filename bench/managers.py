@@ -18,6 +18,16 @@ from pathlib import Path
 
 LIMIT_S = 120.0
 STEP = 100  # between the ports of two processes of a Procfile, with honcho and overmind
+# What all of them run.
+SERVER = """\
+import os, socket
+server = socket.create_server(("127.0.0.1", int(os.environ["PORT"])))
+while True:
+    client, _ = server.accept()
+    client.recv(65536)
+    client.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\nConnection: close\\r\\n\\r\\nok")
+    client.close()
+"""
 
 
 @dataclass(frozen=True)

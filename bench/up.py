@@ -16,21 +16,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from managers import MANAGERS, ORDERED, STEP, Service, answers
+from managers import MANAGERS, ORDERED, SERVER, STEP, Service, answers
 
 ROUNDS, ROUNDS_OF_MANY = 9, 3
 MANY, LAYER = 50, 5
 IDLE_S = 60
 FIRST_PORT = 15000  # of other managers' services; ours are from 20000 on
-SERVER = """\
-import os, socket
-server = socket.create_server(("127.0.0.1", int(os.environ["PORT"])))
-while True:
-    client, _ = server.accept()
-    client.recv(65536)
-    client.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\nConnection: close\\r\\n\\r\\nok")
-    client.close()
-"""
 bin_, folder = Path(sys.argv[1]), Path(sys.argv[2])
 command = f"exec {bin_}/python -S -E {folder}/server.py"
 

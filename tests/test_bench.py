@@ -276,15 +276,6 @@ AS_PROCESS_COMPOSE = """
                 ready.add(name)
 """
 FAKES = {OVERMIND: AS_OVERMIND, PROCESS_COMPOSE: AS_PROCESS_COMPOSE}
-ANSWERING = """
-import os, socket
-server = socket.create_server(("127.0.0.1", int(os.environ["PORT"])))
-while True:
-    client, _ = server.accept()
-    client.recv(65536)
-    client.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\nConnection: close\\r\\n\\r\\nok")
-    client.close()
-"""
 
 
 def program(folder: Path, name: str, text: str) -> None:
@@ -306,7 +297,7 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def three(folder: Path) -> list[Service]:
     """Services that need each other against the order in which they are told."""
-    (folder / "server.py").write_text(ANSWERING)
+    (folder / "server.py").write_text(managers.SERVER)
     command = f"exec {sys.executable} -ISs {folder / 'server.py'}"
     first = next(port for port in range(15000, 15100) if all(is_free(port + i * managers.STEP) for i in range(3)))
     needs: tuple[tuple[str, ...], ...] = (("s1",), ("s2",), ())

@@ -55,7 +55,8 @@ def _print(board: Board, failure: LocaldError | None) -> int:
     """The exit code, after the one object, which there is of a failure too."""
     if failure is None and not board.all_up:
         names = [each.name for each in (*board.not_up, *board.gone)]
-        failure = LocaldError(f"not ready: {', '.join(names)}", f"locald logs {names[0]}")
+        hint = f"locald logs {names[0]}" if board.not_up else "locald up -d"
+        failure = LocaldError(f"not ready: {', '.join(names)}", hint)
     said = {"message": failure.message, "hint": failure.hint} if failure else {"message": "", "hint": ""}
     click.echo(msgspec.json.encode({"ok": failure is None, **said, "services": [*board]}))
     return failure.exit_code if failure else Exit.OK

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
 import pytest
 from told import service
 
+from locald.cli import wait
 from locald.cli.board import Board, described
 from locald.control.messages import Moved
 
@@ -88,3 +90,11 @@ def test_of_the_others_only_those_count_that_the_asked_ones_wait_for() -> None:
 def test_a_state_in_words(more: dict[str, Any], words: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "time", lambda: 1000.0)
     assert described(service("shop/web", **more)) == words
+
+
+def test_wait_says_what_to_type_for_who_was_taken_down(capsys: pytest.CaptureFixture[str]) -> None:
+    found = board(web=("starting",))
+    found.moved(Moved(service("shop/web"), gone=True))
+    assert wait._print(found, None) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert told == {"ok": False, "message": "not ready: web", "hint": "locald up -d", "services": []}

@@ -489,7 +489,8 @@ Each row is a case of `test_http2_conformance.py::test_a_rule_is_kept`: the fram
 no other is named. `RST_STREAM` is an error of that request alone, and others on the connection go on; `GOAWAY` ends the
 connection; what is `fine` becomes a request to the app. What libnghttp2 decides and what is decided above it
 (`csrc/http1.c`: method, path, authority, Host, names and values; `http2.pyx`: scheme, limits, the number of streams) is
-not told apart, for a client sees no difference.
+not told apart, for a client sees no difference. So it is with nghttp2 1.52; where a stream's window is overrun, 1.70, which
+wheels have, ends the connection (`tests/lib/nghttp2.py`).
 """
 
 if __name__ == "__main__":
