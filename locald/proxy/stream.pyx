@@ -13,7 +13,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from cpython.buffer cimport PyBUF_WRITE
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.memoryview cimport PyMemoryView_FromMemory
-from libc.errno cimport EAGAIN, EINTR
+from libc.errno cimport EAGAIN, ECONNRESET, EINTR
 from libc.errno cimport errno as c_errno
 
 cdef extern from "<sys/socket.h>" nogil:
@@ -312,6 +312,8 @@ cdef class Stream:
         try:
             if size > 0:
                 self._protocol.data_received(PyBytes_FromStringAndSize(self._poller._buffer, size))
+            elif size == 0 and self._broken and self._error.errno == ECONNRESET:
+                self._lose(self._error)  # the kernel tells of a reset once, and writing has heard it: this is no end
             elif size == 0:
                 self._ended = True
                 self._reading = False

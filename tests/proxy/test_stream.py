@@ -216,6 +216,19 @@ async def test_an_answer_is_read_though_writing_has_failed(poller: Poller) -> No
 
 
 @in_loop
+async def test_a_reset_that_writing_has_heard_of_is_no_end(poller: Poller) -> None:
+    """A body that lasts until the end would be taken for whole."""
+    async with pair(poller, keep=True) as (protocol, other):
+        other.send(b"half")
+        await until(lambda: protocol.data == b"half")
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        other.close()
+        protocol.stream.write(b"more")
+        await until(lambda: protocol.told)
+        assert protocol.told == [errno.ECONNRESET]
+
+
+@in_loop
 async def test_a_bug_in_one_protocol_ends_its_own_connection(poller: Poller) -> None:
     said: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: said.append(context))
