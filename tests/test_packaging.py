@@ -148,6 +148,7 @@ def test_pipx_and_uv_put_all_three_on_path(tool: str, dists: tuple[Path, Path], 
         "HOME": str(tmp_path), "PIPX_HOME": str(tmp_path / "pipx"), "PIPX_BIN_DIR": str(binaries),
         "PIPX_MAN_DIR": str(tmp_path / "man"),
         "UV_TOOL_DIR": str(tmp_path / "uv"), "UV_TOOL_BIN_DIR": str(binaries), "UV_CACHE_DIR": str(tmp_path / "cache"),
+        "UV_SYSTEM_CERTS": "1",  # as pip does, which matters where a company looks into what comes
     }  # fmt: skip
     command = {
         "pipx": (sys.executable, "-m", "pipx", "install", "--python", sys.executable, dists[1]),
