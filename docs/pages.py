@@ -26,14 +26,15 @@ LINK = re.compile(r"\]\((?![a-z]+:|#)(?P<path>[^)#\s]+)(?P<anchor>#[^)\s]*)?\)")
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Each page with its links as they are in the site, and what these lead to."""
-    places = {f"docs/{file.src_uri}": file.src_uri for file in files} | {name: name for name in BESIDE}
+    shown = [file.src_uri for file in files if not file.inclusion.is_excluded()]
+    places = {f"docs/{uri}": uri for uri in shown} | {name: name for name in BESIDE}
     for path, uri in places.items():
         if not path.endswith(".md"):
             continue
         text, sources = rewritten(path, places)
         replace(files, File.generated(config, uri, content=text))
         for source in sources:
-            replace(files, File.generated(config, f"source/{source}.txt", content=shown(ROOT / source)))
+            replace(files, File.generated(config, f"source/{source}.txt", content=text_of(ROOT / source)))
     return files
 
 
@@ -60,7 +61,7 @@ def rewritten(path: str, places: dict[str, str]) -> tuple[str, list[str]]:
     return LINK.sub(lead, (ROOT / path).read_text(encoding="utf-8")), sources
 
 
-def shown(path: Path) -> str:
+def text_of(path: Path) -> str:
     if path.is_dir():
         return "".join(f"{entry.name}\n" for entry in sorted(path.iterdir()))
     return path.read_text(encoding="utf-8")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import named
 import pytest
+from blocks import PAGES
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "SECURITY.md").read_text()
@@ -49,9 +50,7 @@ def test_every_claim_has_its_tests_or_says_that_it_has_none(title: str) -> None:
         assert named.NAMED.search(row[-1]) or row[-1] == "not defended", row
 
 
-@pytest.mark.parametrize(
-    "page", ["README.md", "SECURITY.md", "CHANGELOG.md", "docs/confinement.md", "docs/design.md", "docs/proxy.md"]
-)
+@pytest.mark.parametrize("page", PAGES)
 def test_every_link_to_a_file_leads_there(page: str) -> None:
     path = ROOT / page
     for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text()):
