@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from users import alice, bob, installation, installed, make_user, wait_for_fixture
+from users import alice, bob, installation, installed, make_user, sudoer, wait_for_fixture
 from wall import wall, wall_library
 
-__all__ = ["alice", "bob", "installation", "installed", "make_user", "wait_for_fixture", "wall", "wall_library"]
+__all__ = [
+    "alice",
+    "bob",
+    "installation",
+    "installed",
+    "make_user",
+    "sudoer",
+    "wait_for_fixture",
+    "wall",
+    "wall_library",
+]

@@ -19,27 +19,6 @@ def store(tmp_path: Path) -> Iterator[None]:
         yield
 
 
-@pytest.fixture
-def sudoer(make_user: Callable[[int], Any]) -> Iterator[Any]:
-    """A user with an account and a sudo that asks nothing; below /etc, which is in memory here."""
-    user = make_user(61003)
-    user.environ["XDG_STATE_HOME"] = f"{user.home}/state"
-    accounts = {
-        Path("/etc/passwd"): f"locald-test:x:61003:61003::{user.home}:/bin/sh\n",
-        Path("/etc/shadow"): "locald-test:*:1::::::\n",
-    }
-    before = {path: path.read_bytes() for path in accounts}
-    for path, line in accounts.items():
-        path.write_bytes(before[path] + line.encode())
-    rule = Path("/etc/sudoers.d/locald-test")
-    rule.write_text("locald-test ALL=(ALL) NOPASSWD: ALL\n")
-    rule.chmod(0o440)
-    yield user
-    rule.unlink()
-    for path, text in before.items():
-        path.write_bytes(text)
-
-
 @pytest.mark.parametrize("program", [("locald-setup",), ("locald", "admin", "setup")])
 @pytest.mark.usefixtures("store")
 def test_it_offers_to_run_sudo_and_does(sudoer: Any, program: tuple[str, ...]) -> None:

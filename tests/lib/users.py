@@ -216,3 +216,24 @@ def alice(installed: None, make_user: Callable[[int], User]) -> User:
 @pytest.fixture
 def bob(installed: None, make_user: Callable[[int], User]) -> User:
     return make_user(61002)
+
+
+@pytest.fixture
+def sudoer(make_user: Callable[[int], User]) -> Iterator[User]:
+    """A user with an account and a sudo that asks nothing; below /etc, which is in memory here."""
+    user = make_user(61003)
+    user.environ["XDG_STATE_HOME"] = f"{user.home}/state"
+    accounts = {
+        Path("/etc/passwd"): f"locald-test:x:61003:61003::{user.home}:/bin/sh\n",
+        Path("/etc/shadow"): "locald-test:*:1::::::\n",
+    }
+    before = {path: path.read_bytes() for path in accounts}
+    for path, line in accounts.items():
+        path.write_bytes(before[path] + line.encode())
+    rule = Path("/etc/sudoers.d/locald-test")
+    rule.write_text("locald-test ALL=(ALL) NOPASSWD: ALL\n")
+    rule.chmod(0o440)
+    yield user
+    rule.unlink()
+    for path, text in before.items():
+        path.write_bytes(text)
