@@ -14,7 +14,7 @@ __all__ = ["schema"]
 
 def schema() -> dict[str, Any]:
     """The schema, by draft 2020-12.  What depends on several keys is not in it: `locald config --check` has that."""
-    made: dict[str, Any] = _without_null(msgspec.json.schema(File))
+    made: dict[str, Any] = _plain(msgspec.json.schema(File))
     service = made["$defs"]["Service"]["properties"]
     service["port"]["anyOf"][1]["enum"] = ["auto", "none"]  # None is how structs have it, and TOML has no null
     service["env"]["propertyNames"] = {"pattern": f"^{rules.VARIABLE.pattern}$"}
@@ -24,13 +24,18 @@ def schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "locald.toml", **made}
 
 
-def _without_null(part: Any) -> Any:
-    """The schema without what stands for a key that is not there."""
+def _plain(part: Any) -> Any:
+    """The schema without what stands for a key that is not there, and the same by each version of msgspec: they differ in
+    how descriptions are indented, and in 1 or 1.0 for a bound."""
     if isinstance(part, list):
-        return [_without_null(each) for each in part if each != {"type": "null"}]
+        return [_plain(each) for each in part if each != {"type": "null"}]
+    if isinstance(part, float) and part.is_integer():
+        return int(part)
     if not isinstance(part, dict):
         return part
-    kept = {key: _without_null(value) for key, value in part.items() if (key, value) != ("default", None)}
+    kept = {key: _plain(value) for key, value in part.items() if (key, value) != ("default", None)}
+    if isinstance(words := kept.get("description"), str):
+        kept["description"] = " ".join(words.split())
     if len(kept.get("anyOf", ())) == 1:
         (only,) = kept.pop("anyOf")
         kept = {**only, **kept}
