@@ -20,6 +20,7 @@ from supported import quietly
 __all__ = ["INSTALL", "VARIABLE", "find_nghttp2"]
 
 VARIABLE = "LOCALD_NGHTTP2"
+EXPORTS = Path(__file__).with_name("exports.map")  # zig knows no --exclude-libs
 # Of the newest functions that we call (1.50); older headers do not have it.
 PROBE = """
 #include <nghttp2/nghttp2.h>
@@ -52,7 +53,7 @@ def _static(compiler: Any, prefix: Path) -> dict[str, list[str]]:
     how = {"include_dirs": [str(prefix / "include")], "extra_objects": [str(prefix / "lib/libnghttp2.a")]}
     # Its functions stay our own: another copy in this process, of another version, must not take their place.
     if sysconfig.get_platform().startswith("linux"):
-        how["extra_link_args"] = ["-Wl,--exclude-libs,libnghttp2.a"]
+        how["extra_link_args"] = [f"-Wl,--version-script={EXPORTS}"]
     if not _links(compiler, how):
         raise SystemExit(
             f"error: {VARIABLE}={prefix}, and no libnghttp2.a with its headers is below it\n"
