@@ -6,10 +6,10 @@ PY := $(VENV)/bin/python
 # zig compiles musl once, and not for each test run: those have a home in memory.
 export ZIG_GLOBAL_CACHE_DIR := $(CURDIR)/build/zig
 
-.PHONY: help demo test check check-python check-c check-flows docs cross attack mutants coverage fuzz prove corpus tools endurance bench clean
+.PHONY: help demo test check check-python check-c check-flows docs cross wheels-check attack mutants coverage fuzz prove corpus tools endurance bench clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## set up, run a small app at http://demo.localhost/, and show who runs as what
 	@sh tests/demo/demo.sh
@@ -40,6 +40,9 @@ docs: $(VENV)/check ## the documents as a site, in build/site; a link to what is
 
 cross: $(VENV)/cross ## compile shim and extensions for macOS and for musl, with ziglang
 	$(PY) tests/cross.py
+
+wheels-check: $(VENV)/wheels ## a release as far as it can be built here: each kind of wheel, looked at, installed and run
+	$(PY) -P -m pytest -q -rP -o python_files='check_*.py' -o pythonpath='tests/lib csrc tests/wheel' tests/wheel $(ARGS)
 
 attack: ## the helper called with a hundred thousand random command lines
 	@LOCALD_ATTACK_VECTORS=100000 sh tests/run.sh -q tests/root/test_hostile.py -k random

@@ -13,6 +13,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import sources
 import supported
 
 from locald import __version__
@@ -33,22 +34,15 @@ def run(*command: object, cwd: Path | None = None, **environ: str) -> str:
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
-    """What git knows of this checkout, as it is now, in a folder of its own: a build writes into its source."""
-    folder = tmp_path_factory.mktemp("source")
-    listed = subprocess.run(
-        ["git", "-c", f"safe.directory={root}", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=root, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    for name in filter(None, listed.stdout.split("\0")):
-        if (root / name).exists():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_bytes((root / name).read_bytes())
-    return folder
+    return sources.copy(root, tmp_path_factory.mktemp("source"))
 
 
 @pytest.fixture(scope="module")
 def dists(tmp_path_factory: pytest.TempPathFactory, source: Path) -> tuple[Path, Path]:
-    """The sdist, and the wheel built from it, as `python -m build` does."""
+    """The sdist, and the wheel built from it, as `python -m build` does; or those of `make wheels-check`."""
+    if given := os.environ.get("LOCALD_TEST_DISTS"):
+        sdist, _, wheel = given.partition(":")
+        return Path(sdist), Path(wheel)
     out = tmp_path_factory.mktemp("dist")
     run(sys.executable, "-m", "build", "--no-isolation", "--outdir", out, source)
     return next(out.glob("*.tar.gz")), next(out.glob("*.whl"))

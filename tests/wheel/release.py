@@ -101,7 +101,9 @@ class Release:
         environ = self._environ(kind, options, place)
         self._run(self._placed(options.before_all, kind, place), environ, "before")
         if python != sys.executable:
-            self._run(f"{python} -m venv {place / 'python'} && {place / 'python/bin/pip'} -q install build", {}, "python")
+            self._run(
+                f"{python} -m venv {place / 'python'} && {place / 'python/bin/pip'} -q install build", {}, "python"
+            )
             python = str(place / "python/bin/python")
         front = f"{shlex.quote(python)} -m build --wheel --outdir {place / 'built'} {unpacked}"
         said = self._run(front, environ, "build")
@@ -132,13 +134,17 @@ class Release:
 
     def _placed(self, text: str, kind: Kind, place: Path) -> str:
         """With our places for those of a machine that is thrown away."""
-        words = {"{project}": str(self.source), "/opt/zig": str(place / "zig"), "python3.13": shlex.quote(sys.executable)}
+        words = {
+            "{project}": str(self.source),
+            "/opt/zig": str(place / "zig"),
+            "python3.13": shlex.quote(sys.executable),
+        }
         for word, ours in words.items():
             text = text.replace(word, ours)
         if self.archive or kind.host:
             host = f"--host={kind.host}" if kind.host else ""
             text = re.sub(r"(build_nghttp2\.sh \S+)$", rf"\1 '{self.archive or ''}' {host}", text)
-        return text.replace("/tmp/locald-nghttp2", str(place / "nghttp2"))  # noqa: S108
+        return text.replace("/tmp/locald-nghttp2", str(place / "nghttp2"))
 
     def _repair(self, kind: Kind, options: BuildOptions, environ: dict[str, str], built: Path) -> Path:
         """The wheel as it is shipped.  delocate needs a Mac: of a wheel that needs no library it changes nothing."""
