@@ -77,15 +77,16 @@ __all__ = [
 ]
 
 
+_LAZY = {"NamedSocket": "activation", "bind": "shim", "bind_async": "shim", "listen_fds": "activation"}
+
+
 def __getattr__(name: str) -> Any:
     # Lazy, so that `import locald` costs a few milliseconds and loads no socket module.
-    if name in ("bind", "bind_async"):
-        from locald import shim as module  # noqa: PLC0415
-    elif name in ("NamedSocket", "listen_fds"):
-        from locald import activation as module  # noqa: PLC0415
-    else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(module, name)
+    if name in _LAZY:
+        from importlib import import_module  # noqa: PLC0415
+
+        return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

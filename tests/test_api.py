@@ -30,7 +30,9 @@ def test_every_public_name_is_there_is_ours_and_has_a_line_in_the_documents() ->
 
 
 def test_every_failure_of_a_port_has_a_public_name() -> None:
-    kinds = {kind.__name__ for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.BindError)}
+    kinds = {
+        kind.__name__ for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.BindError)
+    }
     assert kinds < set(locald.__all__)
 
 
@@ -52,7 +54,9 @@ def test_importing_it_is_quick_and_loads_nothing_heavy() -> None:
         "print((time.perf_counter() - begin) * 1000, *set(sys.modules) - old)"
     )
     # The quickest of some: what else the machine does is not what is asked for.
-    runs = [subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True) for _ in range(5)]
+    runs = [
+        subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True) for _ in range(5)
+    ]
     cost, *loaded = min((run.stdout.split() for run in runs), key=lambda words: float(words[0]))
     assert not HEAVY & set(loaded)
     assert float(cost) < IMPORT_MS

@@ -107,7 +107,14 @@ def test_signals_are_as_they_were(alice: Any) -> None:
 
 @pytest.mark.parametrize(
     ("script", "code"),
-    [("exit 0", 0), ("exit 7", 7), ("exit 255", 255), ("kill -TERM $$", -15), ("kill -KILL $$", -9), ("kill -PIPE $$", -13)],
+    [
+        ("exit 0", 0),
+        ("exit 7", 7),
+        ("exit 255", 255),
+        ("kill -TERM $$", -15),
+        ("kill -KILL $$", -9),
+        ("kill -PIPE $$", -13),
+    ],
 )
 def test_the_exit_code_is_the_programs(alice: Any, script: str, code: int) -> None:
     assert alice.type("locald", "exec", "-p", "80", "--", "sh", "-c", script).returncode == code
@@ -174,8 +181,12 @@ WRONG = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("words", "code", "said", "hint"), WRONG, ids=lambda value: " ".join(value) if type(value) is tuple else "")
-def test_a_wrong_line_binds_nothing_and_says_why(alice: Any, words: tuple[str, ...], code: int, said: str, hint: str) -> None:
+@pytest.mark.parametrize(
+    ("words", "code", "said", "hint"), WRONG, ids=lambda value: " ".join(value) if type(value) is tuple else ""
+)
+def test_a_wrong_line_binds_nothing_and_says_why(
+    alice: Any, words: tuple[str, ...], code: int, said: str, hint: str
+) -> None:
     for name, text, mode in (("plain", "x", 0o644), ("nonsense", "x", 0o755), ("orphan", "#!/no/where\n", 0o755)):
         (alice.home / name).write_text(text)
         (alice.home / name).chmod(mode)
