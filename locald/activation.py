@@ -187,7 +187,6 @@ def place(listeners: Sequence[socket.socket]) -> None:
     aside = [fcntl.fcntl(listener.detach(), fcntl.F_DUPFD_CLOEXEC, behind) for listener in listeners]
     for number, fd in enumerate(aside, FIRST):
         os.dup2(fd, number)
-        os.set_blocking(number, True)
     for fd in _open_descriptors():
         if fd >= behind:
             with contextlib.suppress(OSError):  # the one by which the folder was read

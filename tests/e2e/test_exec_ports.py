@@ -68,6 +68,24 @@ def test_the_listeners_are_the_descriptors_from_3_and_no_other_is_there(alice: A
     assert no_daemon(alice)
 
 
+def test_without_proc_no_other_is_there_either(alice: Any) -> None:
+    """Of a container that has none, say: descriptors cannot be listed."""
+    look = """
+import os
+def is_open(fd):
+    try:
+        return bool(os.fstat(fd))
+    except OSError:
+        return False
+print(os.path.exists("/proc/self"), [fd for fd in range(100) if is_open(fd)])
+"""
+    enter = 'mount -t tmpfs none /proc; exec setpriv --reuid="$0" --regid="$0" --clear-groups "$@" 5</etc/passwd 57<&5'
+    command = ("locald", "exec", "-p", "80", "--", "python", "-I", "-S", "-c", look)
+    shell = ("unshare", "-m", "bash", "-c", enter, str(alice.uid), *command)
+    done = subprocess.run(shell, env=alice.environ, cwd=alice.home, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "False [0, 1, 2, 3]\n", done.stderr
+
+
 def test_no_process_of_ours_stays_in_between(alice: Any) -> None:
     process = alice.start("locald", "exec", "-p", "80", *LISTENING)
     read_until(process, "ready")
