@@ -80,13 +80,15 @@ __all__ = [
 _LAZY = {"NamedSocket": "activation", "bind": "shim", "bind_async": "shim", "listen_fds": "activation"}
 
 
-def __getattr__(name: str) -> Any:
-    # Lazy, so that `import locald` costs a few milliseconds and loads no socket module.
-    if name in _LAZY:
-        from importlib import import_module  # noqa: PLC0415
+if not TYPE_CHECKING:  # which would then take any name for one that is there
 
-        return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> Any:
+        # Lazy, so that `import locald` costs a few milliseconds and loads no socket module.
+        if name in _LAZY:
+            from importlib import import_module  # noqa: PLC0415
+
+            return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -60,7 +60,7 @@ async def bind_async(port: int, address: str = "127.0.0.1") -> socket.socket:
     Who is cancelled while waiting gets no listener, and leaves none: the thread cannot be stopped, so it closes what it
     still gets.
     """
-    import asyncio  # noqa: PLC0415  (with this one, 50 ms that only its users need)
+    import asyncio  # noqa: PLC0415  (who awaits this has both already)
     import threading  # noqa: PLC0415
 
     lock, had, gone = threading.Lock(), [], False

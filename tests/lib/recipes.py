@@ -189,8 +189,8 @@ the command gets none, whatever was open before. `LISTEN_FDS`, `LISTEN_PID` and 
 (sd_listen_fds(3)): a server that can be activated by systemd finds them by itself. In Python `locald.listen_fds()` does
 ([api.md](api.md)).
 
-Name the server itself. npm, `uv run` and others that start it as their child do not hand descriptors on; a shell does, but
-has to start it by `exec`, as LISTEN_PID is the pid of one program.
+Name the server itself. npm and npx start it as a child that gets no descriptors. `uv run` and a shell hand them on, which is
+enough for `{fd:80}`; but LISTEN_PID is then another's, unless the shell starts the server by `exec`.
 
 | | exit code |
 |---|---|
