@@ -20,7 +20,7 @@ from locald.errors import ActivationError, Exit, LocaldError
 __all__ = ["NamedSocket", "Wanted", "environment", "fill_in", "keep_standard_streams", "listen_fds", "place", "wanted"]
 
 FIRST = 3  # SD_LISTEN_FDS_START
-# The last one, which new versions of systemd set and check, says the same as LISTEN_PID: an old value of it would make ours void.
+# New versions of systemd set and check the last one, which says what LISTEN_PID says: a stale one would void ours.
 VARIABLES = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID")
 UNNAMED = "unknown"  # what sd_listen_fds_with_names(3) calls them
 
