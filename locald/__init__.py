@@ -13,6 +13,7 @@ The rooms, and who may enter them (tests/test_layout.py keeps it so):
     files       the user's own files: closed to others, written whole or not at all
     wakeup      signals as bytes on a socket
     fdpass      SCM_RIGHTS, a thin skin over csrc/fdpass.c
+    activation  sockets handed from one program to the next: listen_fds(), and what `locald exec -p` hands on
     shim        bind(): finds, verifies and calls the setuid helper (csrc/shim)
     refusal     why a port could not be had, in the words of an exception
     cli/        the commands; the only writer to the terminal
@@ -32,6 +33,7 @@ Rooms never import rooms: the daemon hands one room's callables to another.  The
 from __future__ import annotations
 
 from locald.errors import (
+    ActivationError,
     AddressUnavailable,
     BindError,
     BindTimeout,
@@ -49,15 +51,18 @@ TYPE_CHECKING = False  # true for type checkers; typing itself would take longer
 if TYPE_CHECKING:
     from typing import Any
 
-    from locald.shim import bind
+    from locald.activation import NamedSocket, listen_fds
+    from locald.shim import bind, bind_async
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "ActivationError",
     "AddressUnavailable",
     "BindError",
     "BindTimeout",
     "LocaldError",
+    "NamedSocket",
     "NotInstalled",
     "NotPrivileged",
     "Outdated",
@@ -67,16 +72,23 @@ __all__ = [
     "ShimFailed",
     "__version__",
     "bind",
+    "bind_async",
+    "listen_fds",
 ]
 
 
-def __getattr__(name: str) -> Any:
-    # Lazy, so that `import locald` costs a few milliseconds and loads no socket module.
-    if name == "bind":
-        from locald.shim import bind  # noqa: PLC0415
+_LAZY = {"NamedSocket": "activation", "bind": "shim", "bind_async": "shim", "listen_fds": "activation"}
 
-        return bind
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+if not TYPE_CHECKING:  # which would then take any name for one that is there
+
+    def __getattr__(name: str) -> Any:
+        # Lazy, so that `import locald` costs a few milliseconds and loads no socket module.
+        if name in _LAZY:
+            from importlib import import_module  # noqa: PLC0415
+
+            return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -19,6 +19,7 @@ Exit codes of the ``locald`` command, one meaning each:
 from __future__ import annotations
 
 __all__ = [
+    "ActivationError",
     "AddressUnavailable",
     "BindError",
     "BindTimeout",
@@ -76,6 +77,10 @@ class NameTaken(LocaldError):
     """Another running app, or an alias, has this name."""
 
     exit_code = Exit.NAME_TAKEN
+
+
+class ActivationError(LocaldError):
+    """The variables of socket activation are for another process, or not true."""
 
 
 class BindError(LocaldError):

@@ -21,7 +21,7 @@ from locald import fdpass, refusal
 from locald.errors import BindTimeout, NotInstalled, Outdated, PortDenied, ShimFailed
 from locald.paths import SHIM
 
-__all__ = ["PROTOCOL", "bind"]
+__all__ = ["PROTOCOL", "bind", "bind_async"]
 
 PROTOCOL = 1  # csrc/shim/shim.h has the same number
 BACKLOG = 4096  # cut down by the system to its own limit (net.core.somaxconn)
@@ -52,6 +52,35 @@ def bind(port: int, address: str = "127.0.0.1") -> socket.socket:
             "look at: sysctl net.ipv4.ip_unprivileged_port_start",
         )
     return _bind_by_shim(port, address, family)
+
+
+async def bind_async(port: int, address: str = "127.0.0.1") -> socket.socket:
+    """As ``bind``, in a thread of the running loop's, which goes on meanwhile.
+
+    Who is cancelled while waiting gets no listener, and leaves none: the thread cannot be stopped, so it closes what it
+    still gets.
+    """
+    import asyncio  # noqa: PLC0415  (who awaits this has both already)
+    import threading  # noqa: PLC0415
+
+    lock, had, gone = threading.Lock(), [], False
+
+    def work() -> socket.socket:
+        listener = bind(port, address)
+        with lock:
+            had.append(listener)
+            if gone:
+                listener.close()
+        return listener
+
+    try:
+        return await asyncio.to_thread(work)
+    except BaseException:  # a coroutine that is thrown away is no less gone than one that is cancelled
+        with lock:
+            gone = True
+            for listener in had:
+                listener.close()
+        raise
 
 
 def _canonical(address: str) -> tuple[socket.AddressFamily, str]:

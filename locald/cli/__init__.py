@@ -11,7 +11,9 @@ restart  services end, and are started anew
 wait     return once services are ready
 open     a URL, in the browser
 url      where something is
-exec     one command in the environment of a service
+exec     one command: which of its forms is meant
+exec_service  in the environment of a service
+exec_ports    with listening sockets, which this process hands on and becomes the command
 requests what was asked, and what became of it
 logs     what services have printed
 alias    a name for a server that is already running
@@ -65,7 +67,7 @@ class LazyGroup(click.Group):
         "wait": "Wait until services are ready.",
         "open": "Open a URL in the browser.",
         "url": "Print a URL.",
-        "exec": "Run a command in the environment of a service.",
+        "exec": "Run a command in the environment of a service, or with listening sockets.",
         "requests": "Show what was asked, and what became of it.",
         "logs": "Show what services have printed.",
         "alias": "Name a server that is already running.",

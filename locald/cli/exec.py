@@ -1,70 +1,56 @@
-"""locald exec: one command as a service would find the world: its environment, its folder."""
+"""locald exec: one command, in the environment of a service, or with listening sockets.
+
+What each form does has a file of its own, imported when it is asked for: the one with sockets needs no daemon.
+"""
 
 from __future__ import annotations
 
-import os
 from importlib import import_module
 
 import click
-
-from locald.cli.choice import project_of
-from locald.cli.completing import known_services
-from locald.cli.places import places
-from locald.control.client import connect
-from locald.control.environment import unpack
-from locald.control.messages import AskEnvironment, Environment, Report, Status
-from locald.errors import Exit, LocaldError
+from click.shell_completion import CompletionItem
 
 __all__ = ["command"]
 
 
-@click.command("exec", context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True})
-@click.argument("name", shell_complete=known_services)
-@click.argument("argv", metavar="-- CMD [ARGS]...", nargs=-1, required=True, type=click.UNPROCESSED)
-def command(name: str, argv: tuple[str, ...]) -> int:
-    """Run CMD once, in the environment and the folder of the service NAME, and in your terminal.
+def _services(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str | CompletionItem]:
+    """With -p the first word is a command, and no service."""
+    if ctx.params.get("ports"):
+        return []
+    return [*import_module("locald.cli.completing").known_services(ctx, parameter, incomplete)]
 
-    The service need not be running, but its project has to be up.  The exit code is CMD's; 127 if there is no such
-    command, 126 if it cannot be run, 128 and the signal's number if one ended it.
+
+@click.command("exec", context_settings={"allow_interspersed_args": False})
+@click.option(
+    "-p",
+    "ports",
+    metavar="[NAME=][ADDRESS:]PORT",
+    multiple=True,
+    help="Have this port, on 127.0.0.1 if no address is given, and hand it to CMD.  Can be given several times.",
+)
+@click.argument("name", metavar="[NAME]", required=False, shell_complete=_services)
+@click.argument("argv", metavar="-- CMD [ARGS]...", nargs=-1, type=click.UNPROCESSED)
+def command(ports: tuple[str, ...], name: str | None, argv: tuple[str, ...]) -> int:
+    """Run CMD once, in the environment of a service or with listening sockets.
+
+    \b
+    locald exec NAME -- CMD     in the environment and the folder of the service NAME, and in your terminal
+    locald exec -p 80 -- CMD    with a socket that listens on port 80
+
+    A service need not be running, but its project has to be up.  Sockets need no daemon: CMD takes the place of this
+    process, with the sockets as descriptors 3 and up, as systemd hands them over (LISTEN_FDS, LISTEN_PID,
+    LISTEN_FDNAMES).  In its arguments {fd:80} becomes the number of the descriptor that has port 80.
+
+    The exit code is CMD's; 127 if there is no such command, 126 if it cannot be run, 128 and the signal's number if one
+    ended it, 4 if a port could not be had.
     """
-    argv = argv[argv[0] == "--" :]
+    words = () if name is None else (name, *argv)
+    if ports:
+        if not words:
+            raise click.UsageError("give a command: locald exec -p PORT -- CMD")
+        import_module("locald.cli.exec_ports").run(ports, words)
+    argv = words[1:] if words[1:2] != ("--",) else words[2:]
     if not argv:
         raise click.UsageError("give a command: locald exec NAME -- CMD")
-    with connect(places()) as client:
-        id = _id(client.request(Status(), Report), name)
-        found = client.request(AskEnvironment(id), Environment)
-    try:
-        os.chdir(found.directory)
-    except OSError as error:
-        raise LocaldError(f"{found.directory}: {error.strerror}", exit_code=Exit.CANNOT_RUN) from None
-    environ = unpack(found.environ)
-    run = import_module("locald.supervisor.foreground").run
-    code: int = run([*argv], environ, lambda pid, born: None, _Nothing())
+    code: int = import_module("locald.cli.exec_service").run(words[0], argv)
     return code
-
-
-def _id(report: Report, name: str) -> str:
-    """PROJECT/NAME of a service that could be up.  Raises LocaldError."""
-    here = project_of(report, os.getcwd())
-    if here is not None and name in here.known:
-        return f"{here.name}/{name}"
-    if any(f"{project.name}/{each}" == name for project in report.projects for each in project.known):
-        return name
-    known = ", ".join(here.known) if here is not None else ", ".join(project.name for project in report.projects)
-    if here is not None:
-        raise LocaldError(f"{here.name} has no service {name}", f"it has: {known}")
-    raise LocaldError(
-        f"{name} is not of a project that is up",
-        f"up are: {known}; name it PROJECT/SERVICE" if known else "locald up -d",
-    )
-
-
-class _Nothing:
-    """Nothing to look after while the command runs."""
-
-    def fileno(self) -> int:
-        return -1
-
-    def readable(self) -> None: ...
-
-    def tick(self) -> None: ...

@@ -16,12 +16,26 @@ def test_bash_completes_verbs_options_and_services(alice: Any) -> None:
         'eval "$(locald completion bash)"; for words in "$@"; do COMP_WORDS=($words); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); '
         'COMP_LINE=$words; COMPREPLY=(); _locald_completion locald; echo "${COMPREPLY[*]}"; done'
     )
-    lines = ("locald resta", "locald up w", "locald up web w", "locald daemon st", "locald up --det")
+    lines = (
+        "locald resta",
+        "locald up w",
+        "locald up web w",
+        "locald daemon st",
+        "locald up --det",
+        "locald exec w",
+        "locald exec -p 80 w",
+    )
     done = alice.type(need("bash"), "-c", script, "bash", *lines, cwd=shop.folder)
     offered = [sorted(line.split()) for line in done.stdout.splitlines()]
-    assert offered == [["restart"], ["web", "worker"], ["worker"], ["start", "status", "stop"], ["--detach"]], (
-        done.stderr
-    )
+    assert offered == [
+        ["restart"],
+        ["web", "worker"],
+        ["worker"],
+        ["start", "status", "stop"],
+        ["--detach"],
+        ["web", "worker"],
+        [],
+    ], done.stderr
     shop.good("up", "-d", "worker")
     done = alice.type("bash", "-c", script, "bash", "locald exec shop/", "locald down sh", cwd=alice.home)
     assert [line.split() for line in done.stdout.splitlines()] == [["shop/worker"], ["shop", "shop/worker"]], (
