@@ -25,8 +25,8 @@ def schema() -> dict[str, Any]:
 
 
 def _plain(part: Any) -> Any:
-    """The schema without what stands for a key that is not there, and the same by each version of msgspec: they differ in
-    how descriptions are indented, and in 1 or 1.0 for a bound."""
+    """The schema without what stands for a key that is not there, and the same by each version of msgspec: they differ
+    in how descriptions are indented, and in 1 or 1.0 for a bound."""
     if isinstance(part, list):
         return [_plain(each) for each in part if each != {"type": "null"}]
     if isinstance(part, float) and part.is_integer():

@@ -17,9 +17,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import sources
 from blocks import LANGUAGES, PAGES, Block, blocks, pattern, unfenced
 from locald_setup import HOSTS, KEYSTORE, quick_store
 from programs import Program, need
+from recipes import ANSWER, FILES
 from shop import SERVER
 from users import BIN, User, uninstall, wait_for
 
@@ -48,6 +50,7 @@ BY_HAND = claim("README.md", "pip install .")
 PROJECT = claim("README.md", "locald up -d")
 NAMES = claim("README.md", "locald run --name shop")
 MISTAKE = claim("docs/project.md", "locald config --check")
+HANDED = claim("docs/exec.md", "locald exec -p 80")
 ALONE = claim("docs/packaging.md", "python3 csrc/build_shim.py")
 CONTRIBUTE = claim("CONTRIBUTING.md", "sudo apt install")
 VERBS = claim_all("docs/verbs.md")
@@ -103,7 +106,7 @@ class Typist:
     def _do(self, command: str, shown: tuple[str, ...]) -> None:
         for form, stands_in in STANDS_IN:
             command = re.sub(form, stands_in, command)
-        how = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "timeout": 60, "cwd": self.folder}
+        how = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "timeout": 300, "cwd": self.folder}
         done = subprocess.run(("bash", "-c", SHELL.format(command)), **self.user.how(**how))
         fails = any(line.startswith("error: ") for line in shown)
         assert fails == (done.returncode != 0), (command, done.returncode, done.stdout)
@@ -193,19 +196,14 @@ def ready(alice: User) -> None:
 def checkout(alice: User, root: Path) -> Path:
     """A checkout of hers, in which all is compiled already: a minute of compiling is for make, once."""
     folder = alice.home / "locald"
-    listed = subprocess.run(
-        ["git", "-c", f"safe.directory={root}", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=root, capture_output=True, text=True, check=True,
-    )  # fmt: skip
+    sources.copy(root, folder)
     built = folder / f"build/lib.{sysconfig.get_platform()}-{sys.implementation.cache_tag}"
     compiled = [path for path in (root / "locald").rglob("*") if path.suffix in (".c", ".so")]
-    for name in filter(None, listed.stdout.split("\0")):
-        if (root / name).exists():
-            copy(root / name, folder / name)
     for path in sorted(compiled):  # C before what is made of it, and both younger than their sources
         copy(path, (built if path.suffix == ".so" else folder) / path.relative_to(root))
     subprocess.run(["strip", "--strip-debug", *built.rglob("*.so")], check=True)  # pip packs them
     subprocess.run(["chown", "-R", str(alice.uid), folder], check=True)
+    alice.environ["CC"] = "cc"  # zig, where it is there, would compile musl first
     return folder
 
 
@@ -290,6 +288,17 @@ def test_the_names_of_the_readme(typist: Callable[..., Typist]) -> None:
     assert '"docs"' in her.get("https://shop.localhost/docs/x")
     assert '"tenants"' in her.get("https://one.tenants.localhost/")
     assert "unix:/run/user/1000/db-ui.sock" in her.user.type("locald", "status").stdout
+
+
+@pytest.mark.usefixtures("ready")
+def test_a_server_is_handed_port_80(typist: Callable[..., Typist], sudo_finds: Callable[[Path], None]) -> None:
+    sudo_finds(BIN)
+    her = typist()
+    her.write("app.py", FILES["app.py"])
+    begin, ask = HANDED.steps
+    her.user.start("sh", "-c", f"exec {begin.command}", cwd=her.folder)
+    wait_for(lambda: listens(80))
+    assert her.get(ask.command.removeprefix("curl ")) == ANSWER
 
 
 @pytest.mark.usefixtures("ready")

@@ -12,14 +12,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(str(path.relative_to(ROOT)) for path in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")))
-LANGUAGES = {"console", "toml", "python", "text"}  # text is what nobody can run: a drawing, a part of a file
+LANGUAGES = {"console", "toml", "python", "js", "text"}  # text is what nobody can run: a drawing, a part of a file
 FENCE = re.compile(r"^( *)```(?P<language>\S*)\n(?P<text>.*?)^\1```$", re.MULTILINE | re.DOTALL)
 INDENTED = re.compile(r"\n\n(?: {4,}|\t)\S[^\n]*")
 
 # What is in a page, and the pattern for what stands there in truth.
 VARIES = (
     (r"\d[\d.,]* (?:us|ms|s)\b", r"\d[\d.,]* (?:us|ms|s)"),
-    (r"\b\d+[smhd](?: \d+[smhd])?(?= |$)", r"\d+[smhd](?: \d+[smhd])?"),
+    (r"\b\d+[smhd](?: \d+[smhd])?(?=[ ,]|$)", r"\d+[smhd](?: \d+[smhd])?"),
     (r"\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}\b", r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}"),
     (r"\b\d\d/[A-Z][a-z]{2}/\d{4} \d\d:\d\d:\d\d\b", r"\d\d/[A-Z][a-z]{2}/\d{4} \d\d:\d\d:\d\d"),
     (r"^\d\d:\d\d:\d\d\b", r"\d\d:\d\d:\d\d"),

@@ -89,11 +89,11 @@ def wheels(release: Release) -> dict[str, Wheel]:
     """Each kind of a release, by its name."""
     from release import KINDS
 
+    native, *others = sorted(KINDS.values(), key=lambda kind: kind.platform != "")
+    first = release.build(native)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return {
-            kind.name: Wheel(kind, *made)
-            for kind, made in zip(KINDS.values(), pool.map(release.build, KINDS.values()), strict=True)
-        }
+        made = [first, *pool.map(release.build, others)]
+    return {kind.name: Wheel(kind, *each) for kind, each in zip([native, *others], made, strict=True)}
 
 
 @pytest.fixture(scope="session")

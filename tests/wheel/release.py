@@ -81,6 +81,7 @@ class Release:
     def __init__(self, source: Path, folder: Path, archive: Path | None) -> None:
         self.source, self.folder, self.archive = source, folder, archive
         self.sdist: Path | None = None
+        self.translated: Path | None = None  # the sources of a build that is done, with the C that Cython made of them
         # zig opens many files at once.
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -93,11 +94,14 @@ class Release:
         return self.sdist
 
     def build(self, kind: Kind, python: str = sys.executable) -> tuple[Path, Path, str]:
-        """The wheel as it was built, the one that is shipped, and what the build has said."""
+        """The wheel as it was built, the one that is shipped, and what the build has said.
+
+        For this machine in an environment of its own, as a release is; for the others with what is here.
+        """
         identifier = f"{identifier_of(python)}-{kind.name}"
         options = _options(kind.system, kind.machine, self.source).build_options(identifier)
         place = self.folder / identifier
-        unpacked = self._unpack(place)
+        unpacked = self._sources(place, python)
         environ = self._environ(kind, options, place)
         self._run(self._placed(options.before_all, kind, place), environ, "before")
         if python != sys.executable:
@@ -105,14 +109,20 @@ class Release:
                 f"{python} -m venv {place / 'python'} && {place / 'python/bin/pip'} -q install build", {}, "python"
             )
             python = str(place / "python/bin/python")
-        front = f"{shlex.quote(python)} -m build --wheel --outdir {place / 'built'} {unpacked}"
+        clean = "" if not kind.platform else "--no-isolation --skip-dependency-check"
+        front = f"{shlex.quote(python)} -m build --wheel {clean} --outdir {place / 'built'} {unpacked}"
         said = self._run(front, environ, "build")
+        self.translated = self.translated or unpacked
         (built,) = (place / "built").glob("*.whl")
         return built, self._repair(kind, options, environ, built), said
 
-    def _unpack(self, place: Path) -> Path:
+    def _sources(self, place: Path, python: str) -> Path:
+        """The sdist, unpacked; for another system with the C that is there already, which is the same everywhere."""
         assert self.sdist, "the sdist is built first"
         place.mkdir()
+        if self.translated and python == sys.executable:
+            products = shutil.ignore_patterns("build", "*.egg-info")
+            return Path(shutil.copytree(self.translated, place / "source", ignore=products))
         shutil.unpack_archive(self.sdist, place, filter="data")
         (folder,) = (path for path in place.iterdir() if path.is_dir())
         return folder.rename(place / "source")
