@@ -52,7 +52,7 @@ def packages(arm: Foreign, wheels: dict[str, Wheel], tmp_path_factory: pytest.Te
 @pytest.mark.parametrize(
     ("words", "code"),
     [(("version",), 0), (("bind",), 64), (("bind", "080"), 64), (("bind", "80"), 65), (("bind", "80", "::1"), 65)],
-    ids=" ".join,
+    ids=["version", "no port", "another spelling", "IPv4", "IPv6"],
 )
 def test_the_shipped_helper_answers(arm: Foreign, helper: Path, words: tuple[str, ...], code: int) -> None:
     """Not setuid, it gives up what it has all the same, and then looks at standard input, which is no socket."""

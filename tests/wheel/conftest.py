@@ -89,7 +89,7 @@ def wheels(release: Release) -> dict[str, Wheel]:
     """Each kind of a release, by its name."""
     from release import KINDS
 
-    native, *others = sorted(KINDS.values(), key=lambda kind: kind.platform != "")
+    native, *others = sorted(KINDS.values(), key=lambda kind: not kind.native)
     first = release.build(native)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         made = [first, *pool.map(release.build, others)]

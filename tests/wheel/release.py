@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+import platform
 import re
 import resource
 import shlex
@@ -33,10 +34,9 @@ class Kind:
     name: str
     tag: str  # of the finished wheel
     target: str  # as zig calls it
-    host: str = ""  # as configure calls it
-    platform: str = ""  # as Python calls it, where that is not the one of this machine
-    suffix: str = ""  # of its extensions
-    compiler: bool = False  # zig stands in for the compiler of the machine that builds this kind
+    host: str  # as configure calls it
+    platform: str  # as Python calls it
+    suffix: str  # of its extensions
 
     @property
     def system(self) -> str:
@@ -46,30 +46,38 @@ class Kind:
     def machine(self) -> str:
         return self.name.partition("_")[2]
 
+    @property
+    def native(self) -> bool:
+        """For this machine: built as a release is, and run."""
+        return self.name == f"manylinux_{platform.machine()}"
+
 
 KINDS = {
     kind.name: kind
     for kind in (
-        Kind("manylinux_x86_64", "manylinux2014_x86_64.manylinux_2_17_x86_64", "x86_64-linux-gnu.2.17"),
+        Kind(
+            "manylinux_x86_64", "manylinux2014_x86_64.manylinux_2_17_x86_64", "x86_64-linux-gnu.2.17",
+            "x86_64-linux-gnu", "linux-x86_64", f".{ABI}-x86_64-linux-gnu.so",
+        ),
         Kind(
             "manylinux_aarch64", "manylinux2014_aarch64.manylinux_2_17_aarch64", "aarch64-linux-gnu.2.17",
             "aarch64-linux-gnu", "linux-aarch64", f".{ABI}-aarch64-linux-gnu.so",
         ),
         Kind(
             "musllinux_x86_64", "musllinux_1_2_x86_64", "x86_64-linux-musl",
-            "x86_64-linux-musl", "linux-x86_64", f".{ABI}-x86_64-linux-musl.so", True,
+            "x86_64-linux-musl", "linux-x86_64", f".{ABI}-x86_64-linux-musl.so",
         ),
         Kind(
             "musllinux_aarch64", "musllinux_1_2_aarch64", "aarch64-linux-musl",
-            "aarch64-linux-musl", "linux-aarch64", f".{ABI}-aarch64-linux-musl.so", True,
+            "aarch64-linux-musl", "linux-aarch64", f".{ABI}-aarch64-linux-musl.so",
         ),
         Kind(
             "macosx_arm64", "macosx_11_0_arm64", "aarch64-macos.11.0",
-            "aarch64-apple-darwin", "macosx-11.0-arm64", f".{ABI}-darwin.so", True,
+            "aarch64-apple-darwin", "macosx-11.0-arm64", f".{ABI}-darwin.so",
         ),
         Kind(
             "macosx_x86_64", "macosx_11_0_x86_64", "x86_64-macos.11.0",
-            "x86_64-apple-darwin", "macosx-11.0-x86_64", f".{ABI}-darwin.so", True,
+            "x86_64-apple-darwin", "macosx-11.0-x86_64", f".{ABI}-darwin.so",
         ),
     )
 }  # fmt: skip
@@ -109,7 +117,7 @@ class Release:
                 f"{python} -m venv {place / 'python'} && {place / 'python/bin/pip'} -q install build", {}, "python"
             )
             python = str(place / "python/bin/python")
-        clean = "" if not kind.platform else "--no-isolation --skip-dependency-check"
+        clean = "" if kind.native else "--no-isolation --skip-dependency-check"
         front = f"{shlex.quote(python)} -m build --wheel {clean} --outdir {place / 'built'} {unpacked}"
         said = self._run(front, environ, "build")
         self.translated = self.translated or unpacked
@@ -132,7 +140,7 @@ class Release:
         given = options.environment.as_dictionary({})
         environ = {name: self._placed(value, kind, place) for name, value in given.items()}
         compiler = environ.get("CC", f"{sys.executable} -m ziglang cc -target {kind.target}")
-        if kind.platform:
+        if not kind.native:
             compiler += f" -I{python_headers(place / 'include')}"
             environ |= {"_PYTHON_HOST_PLATFORM": kind.platform, "SETUPTOOLS_EXT_SUFFIX": kind.suffix, "CC": compiler}
             # Extensions find the functions of Python, and with musl those of libc, in the program that loads them.
@@ -151,8 +159,8 @@ class Release:
         }
         for word, ours in words.items():
             text = text.replace(word, ours)
-        if self.archive or kind.host:
-            host = f"--host={kind.host}" if kind.host else ""
+        if self.archive or not kind.native:
+            host = "" if kind.native else f"--host={kind.host}"
             text = re.sub(r"(build_nghttp2\.sh \S+)$", rf"\1 '{self.archive or ''}' {host}", text)
         return text.replace("/tmp/locald-nghttp2", str(place / "nghttp2"))
 
