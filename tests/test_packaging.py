@@ -12,6 +12,7 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+import checkout
 import pytest
 import supported
 
@@ -33,17 +34,8 @@ def run(*command: object, cwd: Path | None = None, **environ: str) -> str:
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
-    """What git knows of this checkout, as it is now, in a folder of its own: a build writes into its source."""
-    folder = tmp_path_factory.mktemp("source")
-    listed = subprocess.run(
-        ["git", "-c", f"safe.directory={root}", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=root, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    for name in filter(None, listed.stdout.split("\0")):
-        if (root / name).exists():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_bytes((root / name).read_bytes())
-    return folder
+    """The checkout in a folder of its own: a build writes into its source."""
+    return checkout.copy(root, tmp_path_factory.mktemp("source"))
 
 
 @pytest.fixture(scope="module")
