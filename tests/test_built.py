@@ -33,7 +33,9 @@ def test_a_build_has_the_place_and_the_next_one_without_it_has_not(source: Path,
         done = build(source, place, "setup.py", "-q", "build_py", "--build-lib", tmp_path)
         assert done.returncode == 0, done.stderr
         assert (tmp_path / "locald/built.py").read_text() == checked_in.replace(NONE, line)
-        said = build(tmp_path, "", "-P", "-c", "import sys; sys.path.insert(0, '.'); from locald.paths import SHIM; print(SHIM)")
+        said = build(
+            tmp_path, "", "-P", "-c", "import sys; sys.path.insert(0, '.'); from locald.paths import SHIM; print(SHIM)"
+        )
         assert said.stdout == (place or "/usr/local/libexec/locald/locald-shim") + "\n"
     assert (source / "locald/built.py").read_text() == checked_in
     assert NONE in checked_in
@@ -86,6 +88,9 @@ def test_an_editable_installation_is_refused(source: Path, tmp_path: Path) -> No
     words = ("-m", "pip", "install", "--no-deps", "--no-build-isolation", "--target", tmp_path, "--editable", source)
     done = build(source, PLACE, *words)
     assert done.returncode != 0
-    assert "error: LOCALD_SHIM is for packages, and an editable installation runs from the checkout" in done.stdout + done.stderr
+    assert (
+        "error: LOCALD_SHIM is for packages, and an editable installation runs from the checkout"
+        in done.stdout + done.stderr
+    )
     assert "hint: unset LOCALD_SHIM, or build a wheel\n" in done.stdout + done.stderr
     assert not list(tmp_path.rglob("*locald*"))
