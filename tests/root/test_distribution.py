@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -16,6 +17,8 @@ from machine import Machine, machine
 from programs import need, need_system_python
 
 from locald import paths
+from locald.errors import LocaldError
+from locald.setup import policy
 
 pytestmark = pytest.mark.linux("packages of Debian")
 
@@ -108,8 +111,19 @@ def test_a_member_of_group_sudo_has_the_ports_and_setup_nothing_to_do(here: Mach
         "PortDenied /etc/locald/ports does not grant port 80 on 127.0.0.1 to uid 61002 -> "
         "sudo locald-setup --port 80 --address 127.0.0.1   (locald-setup prints the full command)"
     )
+    done = here.attempt("locald-setup", "--no-authority", user="bob")
+    assert (done.returncode, "    sudo /usr/bin/locald-setup --no-authority\n" in done.stdout) == (77, True)
     here.run("locald-setup", "--no-authority", "--user", "bob")
     assert bind(here, "bob") == "('127.0.0.1', 80)"
+
+
+def test_the_doctor_finds_nothing_that_fails(here: Machine) -> None:
+    found = json.loads(here.run("locald", "doctor", "--json", user="alice"))["checks"]
+    assert not [each for each in found if each["status"] == "fail"]
+    (hash_of,) = [each for each in found if each["id"] == "shim-hash"]
+    assert here.run("sha256sum", SHIM).split()[0] in hash_of["evidence"]
+    assert {"dpkg --verify", "rpm --verify"} <= set(re.findall(r"\w+ --verify", hash_of["evidence"]))
+    assert here.run("dpkg", "--verify", "locald-shim") == ""
 
 
 def test_what_is_left_of_setup_is_the_authority_alone(here: Machine) -> None:
@@ -200,6 +214,19 @@ def test_a_policy_that_is_there_keeps_the_first_installation_from_granting(empty
     do(empty, BUILD[-1:])
     assert empty.run("cat", POLICY) == "locald-ports 1\n"
     assert bind(empty, "alice").startswith("PortDenied ")
+
+
+@pytest.mark.parametrize("first", [1000, 61001])
+def test_some_sixty_users_fit_into_the_policy(first: int) -> None:
+    """Who no longer does is named as one without an account is."""
+    lines: list[policy.Line] = []
+    with pytest.raises(LocaldError, match="more than the 4096 that locald-shim reads"):
+        for uid in range(first, first + 1000):
+            more = [(uid, address, port) for address in ("127.0.0.1", "::1") for port in (80, 443)]
+            policy.merge(lines, more)
+            lines += more
+    assert "some sixty\n" in PAGE.read_text()
+    assert 60 <= len(lines) / 4 < 70
 
 
 def test_without_the_helpers_package_it_is_named(here: Machine) -> None:

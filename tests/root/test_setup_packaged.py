@@ -26,23 +26,21 @@ AS_ALICE = {"user": 61001, "group": 61001, "extra_groups": [], "cwd": "/", "capt
 
 
 @pytest.fixture(scope="module")
-def installation(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
-    """The folder of such a locald: this checkout's, with what the build writes."""
-    folder = tmp_path_factory.mktemp("packaged")
+def installation(root: Path) -> Iterator[Path]:
+    """The folder of such a locald, which every user can read: this checkout's, with what the build writes."""
+    folder = Path("/etc/locald-packaged")
     shutil.copytree(root / "locald", folder / "locald", ignore=shutil.ignore_patterns("__pycache__", "*.c"))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         packaged.write_built(folder, str(PLACE))
-    for each in (folder, *folder.parents):
-        if each.stat().st_mode & 0o005 != 0o005:
-            each.chmod(0o755)
     script = folder / "locald-setup"
     script.write_text(
         f"#!{sys.executable} -P\nimport sys\nsys.path.insert(0, {str(folder)!r})\n"
         "from locald.setup.main import main\nmain()\n"
     )
     script.chmod(0o755)
-    return folder
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.fixture
