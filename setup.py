@@ -2,7 +2,7 @@
 
 The shim travels as a *script whose source is C*.  Every installer knows scripts: they land on PATH with
 mode 0755 and go again on uninstall, in wheels, editable installs and sdists alike.  Only the command that
-"builds" scripts is replaced here, by one that compiles.
+"builds" scripts is replaced here, by one that compiles.  With LOCALD_SHIM there is none: another package has it.
 """
 
 from __future__ import annotations
@@ -15,13 +15,16 @@ from pathlib import Path
 from Cython.Build import cythonize
 from setuptools import Command, Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
 
 sys.path.insert(0, "csrc")
 from build_shim import HEADERS, SOURCES, SYSTEMS, compile_shim
 from find_nghttp2 import INSTALL, VARIABLE, find_nghttp2
+from packaged import packaged_shim, write_built
 from supported import check_compiler, check_system
 
 check_system()  # before minutes of work
+PACKAGED = packaged_shim()
 
 
 class build_shim(Command):
@@ -61,6 +64,20 @@ class build_shim(Command):
         folder.mkdir(parents=True)
         version = self.distribution.get_version()
         compile_shim(folder / "locald-shim", version, self.warn)
+
+
+class build_python(build_py):
+    """build_py that writes down what was decided for this build."""
+
+    def run(self) -> None:
+        if self.editable_mode and PACKAGED:
+            raise SystemExit(
+                "error: LOCALD_SHIM is for packages, and an editable installation runs from the checkout, which has no "
+                "such place\nhint: unset LOCALD_SHIM, or build a wheel"
+            )
+        super().run()
+        if not self.editable_mode:
+            write_built(Path(self.build_lib), PACKAGED)
 
 
 # Without these the C library hides MSG_CMSG_CLOEXEC from -std=c11, and close-on-exec would not be atomic.
@@ -130,6 +147,6 @@ class build_extensions(build_ext):
 
 setup(
     ext_modules=cythonize(EXTENSIONS, language_level=3, compiler_directives={"freethreading_compatible": True}),
-    scripts=["csrc/shim/main.c"],
-    cmdclass={"build_scripts": build_shim, "build_ext": build_extensions},
+    scripts=[] if PACKAGED else ["csrc/shim/main.c"],
+    cmdclass={"build_scripts": build_shim, "build_ext": build_extensions, "build_py": build_python},
 )

@@ -11,8 +11,12 @@ RECORD, and locald-setup compares it before it asks for root.  By itself, for a 
 
     python3 csrc/build_shim.py FILE
 
-Without either, zig is taken where it is at hand, since it brings musl: such a helper has a thirtieth of the size of one
-with glibc, and starts in half the time.  (The musl-gcc of Debian and Arch cannot link a static PIE.)
+There CPPFLAGS, CFLAGS and LDFLAGS come after our own words, as dpkg-buildflags and rpm set them, and where there are
+any the symbols stay, for who puts them into a package of their own.  A wheel heeds none of them, nor does
+LOCALD_SHIM_CC: they are meant for the extensions, and its helper is the same for everyone.
+
+With neither compiler named, zig is taken where it is at hand, since it brings musl: such a helper has a thirtieth of
+the size of one with glibc, and starts in half the time.  (The musl-gcc of Debian and Arch cannot link a static PIE.)
 """
 
 from __future__ import annotations
@@ -27,7 +31,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from program_headers import faults_of_elf, faults_of_macho
@@ -54,20 +58,26 @@ CFLAGS = [
     "-fno-unwind-tables",
     "-fno-asynchronous-unwind-tables",
 ]
+FLAGS = ("CPPFLAGS", "CFLAGS", "LDFLAGS")
 STATIC_LIBC = "apt install libc6-dev · dnf install glibc-static · or anywhere: pip install ziglang"
 STATIC_PIE = ["-fPIE", "-static-pie", "-s", "-Wl,-z,relro,-z,now"]
 
 
-def compile_shim(out: Path, version: str, warn: Callable[[str], object]) -> None:
-    """Compile and link, in the most self-contained form that can be had.  Raises SystemExit; nothing is left then."""
+def compile_shim(out: Path, version: str, warn: Callable[[str], object], flags: Sequence[str] = ()) -> None:
+    """Compile and link, in the most self-contained form that can be had.  ``flags``: a distribution's.
+
+    Raises SystemExit; nothing is left then.
+    """
     check_system()
-    common = [*CFLAGS, f'-DLOCALD_VERSION="{version}"', *SOURCES, "-o", str(out)]
+    sources = [f'-DLOCALD_VERSION="{version}"', *SOURCES, "-o", str(out)]
+    common = [*CFLAGS, *flags, *sources]
+    static = [word for word in STATIC_PIE if word != "-s" or not flags]
     given = shlex.split(os.environ.get("CC", "")) or ["cc"]
     release = shlex.split(os.environ.get("LOCALD_SHIM_CC", ""))
     try:
         if release:
-            compile_release(release, common, out)
-        elif MACOS or not compile_static(given, common, out):
+            compile_release(release, [*CFLAGS, *sources], out)
+        elif MACOS or not compile_static(given, [*static, *common], out):
             compile_plain(given, common, out, warn)
     except BaseException:
         out.unlink(missing_ok=True)
@@ -89,11 +99,11 @@ def compile_release(compiler: list[str], common: list[str], out: Path) -> None:
         )
 
 
-def compile_static(given: list[str], common: list[str], out: Path) -> bool:
+def compile_static(given: list[str], words: list[str], out: Path) -> bool:
     """With what is at hand, so that it needs no library; whether that went well."""
     for compiler in [given] if os.environ.get("CC") else [*zig(), given]:
         try:
-            link(compiler, [*STATIC_PIE, *common], quiet=True)
+            link(compiler, words, quiet=True)
             if not faults_of(out.read_bytes()):
                 return True
         except (OSError, subprocess.CalledProcessError):
@@ -168,7 +178,8 @@ def main() -> None:
         raise SystemExit("usage: build_shim.py FILE")
     out = Path(sys.argv[1]).absolute()
     os.chdir(root)
-    compile_shim(out, found[1], lambda text: print(f"warning: {text}", file=sys.stderr))
+    flags = [word for name in FLAGS for word in shlex.split(os.environ.get(name, ""))]
+    compile_shim(out, found[1], lambda text: print(f"warning: {text}", file=sys.stderr), flags)
 
 
 if __name__ == "__main__":

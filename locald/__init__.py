@@ -7,6 +7,7 @@ The rooms, and who may enter them (tests/test_layout.py keeps it so):
 
     errors      every failure a user can see, and the exit codes
     paths       where things live
+    built       what was decided when this was built
     config      config.toml, the user's settings of the daemon
     toml        what is wrong with a TOML text, in words
     names       which name an app gets

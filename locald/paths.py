@@ -2,7 +2,7 @@
 
 The user's places follow the XDG Base Directory Specification on Linux and Apple's File System
 Programming Guide on macOS.  The two places that root owns are constants: nothing a caller says may
-move them.
+move them.  The helper's is another one where a package of the system has it, by what was built.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from locald import built
 from locald.errors import LocaldError
 
 __all__ = ["POLICY", "SHIM", "Paths", "find"]
@@ -23,6 +24,7 @@ if sys.platform == "darwin":
 else:
     SHIM = "/usr/local/libexec/locald/locald-shim"
     POLICY = "/etc/locald/ports"
+SHIM = built.SHIM or SHIM
 
 
 @dataclass(frozen=True, slots=True)

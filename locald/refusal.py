@@ -6,6 +6,7 @@ import errno
 import os
 from pathlib import Path
 
+from locald import built
 from locald.errors import (
     AddressUnavailable,
     BindError,
@@ -19,9 +20,11 @@ from locald.errors import (
 )
 from locald.paths import POLICY, SHIM
 
-__all__ = ["SETUP_HINT", "from_errno", "from_status", "in_user_namespace", "no_privilege"]
+__all__ = ["HELPER_HINT", "from_errno", "from_status", "in_user_namespace", "no_privilege"]
 
 SETUP_HINT = "run locald-setup; it asks for sudo by itself"
+PACKAGE_HINT = f"install, or install again, the package of your system that has {SHIM}"
+HELPER_HINT = PACKAGE_HINT if built.SHIM else SETUP_HINT
 
 
 def from_status(status: int | None, port: int, address: str) -> BindError:
@@ -45,7 +48,7 @@ def from_status(status: int | None, port: int, address: str) -> BindError:
         case 70:
             return _no_address(address)
         case 64 | 65:
-            return Outdated(f"the installed locald-shim refused the request (exit code {status})", SETUP_HINT)
+            return Outdated(f"the installed locald-shim refused the request (exit code {status})", HELPER_HINT)
         case 72:
             return BindTimeout("locald-shim ran out of time", "try again; is the machine overloaded?")
     ended = "unseen: this program ignores SIGCHLD" if status is None else f"exit code {status}"
@@ -72,10 +75,10 @@ def _no_address(address: str) -> AddressUnavailable:
 
 def no_privilege(cause: str) -> NotPrivileged:
     message, hint = {
-        "owner": (f"{SHIM} does not belong to root", SETUP_HINT),
+        "owner": (f"{SHIM} does not belong to root", HELPER_HINT),
         "mode": (
             f"{SHIM} has the wrong mode: it must be setuid (or have its file capability), and root's alone to write",
-            SETUP_HINT,
+            HELPER_HINT,
         ),
         "nosuid": (
             f"{SHIM} is on a file system mounted nosuid, so it has no privilege",
@@ -93,7 +96,7 @@ def no_privilege(cause: str) -> NotPrivileged:
             "root was refused by locald-shim, and may not bind the port itself",
             "run locald as yourself",
         ),
-        "unknown": (f"{SHIM} started without privilege, and the cause cannot be seen from here", SETUP_HINT),
+        "unknown": (f"{SHIM} started without privilege, and the cause cannot be seen from here", HELPER_HINT),
     }[cause]
     return NotPrivileged(message, hint, cause)
 

@@ -139,9 +139,9 @@ def _verify_installed() -> None:
     try:
         seen = os.lstat(SHIM)
     except (FileNotFoundError, NotADirectoryError):
-        raise NotInstalled(f"locald-shim is not installed at {SHIM}", refusal.SETUP_HINT) from None
+        raise NotInstalled(f"locald-shim is not installed at {SHIM}", refusal.HELPER_HINT) from None
     except OSError as error:
-        raise NotInstalled(f"{SHIM} cannot be looked at: {error.strerror}", refusal.SETUP_HINT) from None
+        raise NotInstalled(f"{SHIM} cannot be looked at: {error.strerror}", refusal.HELPER_HINT) from None
     if seen.st_uid != 0 and refusal.in_user_namespace():
         raise refusal.no_privilege("user_namespace")
     if not stat.S_ISREG(seen.st_mode) or seen.st_uid != 0:
@@ -171,7 +171,7 @@ def _spawn(port: int, address: str, standard_input: int) -> int:
     try:
         return os.posix_spawn(SHIM, arguments, {}, file_actions=actions, setsigmask=())
     except OSError as error:
-        raise ShimFailed(f"{SHIM} cannot be started: {error.strerror}", refusal.SETUP_HINT) from None
+        raise ShimFailed(f"{SHIM} cannot be started: {error.strerror}", refusal.HELPER_HINT) from None
 
 
 def _receive(ours: socket.socket, port: int, address: str, family: int, deadline: float) -> socket.socket | None:
@@ -186,7 +186,7 @@ def _receive(ours: socket.socket, port: int, address: str, family: int, deadline
     except ConnectionResetError:
         return None
     except OSError as error:
-        raise ShimFailed(f"locald-shim's answer is unusable: {error.strerror}", refusal.SETUP_HINT) from None
+        raise ShimFailed(f"locald-shim's answer is unusable: {error.strerror}", refusal.HELPER_HINT) from None
     if not data and not fds:
         return None
     listener = socket.socket(fileno=fds[0]) if fds else None
@@ -194,11 +194,11 @@ def _receive(ours: socket.socket, port: int, address: str, family: int, deadline
         if listener is not None:
             listener.close()
         raise Outdated(
-            f"the installed locald-shim does not speak protocol {PROTOCOL} of this locald", refusal.SETUP_HINT
+            f"the installed locald-shim does not speak protocol {PROTOCOL} of this locald", refusal.HELPER_HINT
         )
     if not _is_the_one(listener, port, address, family):
         listener.close()
-        raise ShimFailed(f"{SHIM} sent another socket than the one asked for", refusal.SETUP_HINT)
+        raise ShimFailed(f"{SHIM} sent another socket than the one asked for", refusal.HELPER_HINT)
     return listener
 
 

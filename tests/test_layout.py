@@ -17,6 +17,7 @@ PURE_LIBRARIES = {"msgspec", "cryptography"}
 OUTSIDE = {"click", "cryptography", "msgspec", "psutil", "uvloop", "watchfiles", "cython", "libc", "cpython"}
 EVERYBODY = {
     "locald",
+    "locald.built",
     "locald.errors",
     "locald.config",
     "locald.files",

@@ -34,6 +34,7 @@ def run(*command: object, cwd: Path | None = None, **environ: str) -> str:
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
+    """The checkout in a folder of its own: a build writes into its source."""
     return sources.copy(root, tmp_path_factory.mktemp("source"))
 
 

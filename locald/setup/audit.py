@@ -14,16 +14,19 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from locald import built
 from locald.errors import LocaldError
 from locald.paths import POLICY, SHIM
 from locald.setup import apparmor, certificates, files, hosts, policy, processes, source
 from locald.setup.certificates import find_store
-from locald.setup.form import FORMS
+from locald.setup.form import BY_CAPABILITY, FORMS, SETUID
 from locald.setup.person import find as find_person
 
-__all__ = ["Check", "audit"]
+__all__ = ["Check", "audit", "helper"]
 
 AGAIN = "sudo locald-setup   (without sudo it prints the whole command)"
+PACKAGE = f"install, or install again, the package of your system that has {SHIM}"
+HELPER = PACKAGE if built.SHIM else AGAIN
 PROTOCOL = 1  # csrc/shim/shim.h has the same number
 ANSWER_S = 10
 
@@ -38,12 +41,13 @@ class Check:
     remedy: str = ""
 
 
-def audit(uid: int | None, state: str = "", trust: bool | None = True) -> list[Check]:
+def audit(uid: int | None, state: str = "", trust: bool | None = True, authority: bool = True) -> list[Check]:
     """All checks, in the order of trust: folders before files, files before what they say.  ``uid``: of whom the policy
     should know, None for nobody in particular; ``state``: their XDG_STATE_HOME; ``trust``: whether the system should
-    trust their authority, None: if there is any root of theirs in its store."""
-    checks = [*_parents(), *_helper(), *_policy(uid), *_residue(), *_confinement(), *_store()]
-    if uid is not None:
+    trust their authority, None: if there is any root of theirs in its store; ``authority``: whether they should have
+    one."""
+    checks = [*_parents(), *helper(), *_mount(), *_policy(uid), *_residue(), *_confinement(), *_store()]
+    if uid is not None and authority:
         checks += _authority(uid, state, trust)
     return checks + list(_hosts())
 
@@ -58,32 +62,54 @@ def _parents() -> Iterator[Check]:
             yield Check(f"{name}-parents", False, error.message, error.hint)
 
 
-def _helper() -> Iterator[Check]:
+def helper() -> Iterator[Check]:
+    """Who may start one that a package has, is for that package to say, and for the administrator (dpkg-statoverride);
+    and it may have more names: image-based systems keep their files as links into a store."""
     try:
         fd = files.open_file(SHIM)
     except OSError as error:
-        yield Check("shim-installed", False, f"{SHIM}: {error.strerror}", AGAIN)
+        yield Check("shim-installed", False, f"{SHIM}: {error.strerror}", HELPER)
         return
     with os.fdopen(fd, "rb") as file:
         seen, capability = os.fstat(fd), files.capability_of(fd)
         data = file.read(source.LIMIT + 1)
     yield Check("shim-installed", True, f"{SHIM}, {seen.st_size} bytes")
-    owned = seen.st_uid == 0 and seen.st_gid == 0
-    yield Check("shim-owner", owned, f"{seen.st_uid}:{seen.st_gid}", AGAIN)
+    owned = seen.st_uid == 0 and (seen.st_gid == 0 or bool(built.SHIM))
+    yield Check("shim-owner", owned, f"{seen.st_uid}:{seen.st_gid}", HELPER)
     mode = stat.S_IMODE(seen.st_mode)
-    form = next((form for form in FORMS if (form.mode, form.capability) == (mode, capability)), None)
-    words = form.words if form else f"capability {capability.hex()}" if capability else "no power that we give"
-    yield Check("shim-mode", form is not None, f"{mode:04o}, {words}", AGAIN)
-    yield Check("shim-links", seen.st_nlink == 1, f"{seen.st_nlink} name(s)", AGAIN)
-    nosuid = bool(os.statvfs(SHIM).f_flag & os.ST_NOSUID)
-    yield Check("shim-mount", not nosuid, "mounted nosuid" if nosuid else "not mounted nosuid", f"findmnt -T {SHIM}")
+    words = _power(mode, capability)
+    yield Check("shim-mode", bool(words), f"{mode:04o}, {words or _other_power(capability)}", HELPER)
+    if not built.SHIM:
+        yield Check("shim-links", seen.st_nlink == 1, f"{seen.st_nlink} name(s)", AGAIN)
     yield _hash(data)
     if owned and not mode & 0o022:  # else who knows what it is that we would start
         yield _protocol()
 
 
+def _power(mode: int, capability: bytes) -> str:
+    """How the helper has its power, in words; "" where not in a way that we give, or would leave to a package."""
+    if built.SHIM and not mode & (0o022 | stat.S_ISGID):
+        mode = SETUID.mode if mode & stat.S_ISUID else BY_CAPABILITY.mode
+    return next((form.words for form in FORMS if (form.mode, form.capability) == (mode, capability)), "")
+
+
+def _other_power(capability: bytes) -> str:
+    return f"capability {capability.hex()}" if capability else "no power that we give"
+
+
+def _mount() -> Iterator[Check]:
+    if os.path.exists(SHIM):
+        nosuid = bool(os.statvfs(SHIM).f_flag & os.ST_NOSUID)
+        yield Check(
+            "shim-mount", not nosuid, "mounted nosuid" if nosuid else "not mounted nosuid", f"findmnt -T {SHIM}"
+        )
+
+
 def _hash(data: bytes) -> Check:
     digest = sha256(data).hexdigest()
+    if built.SHIM:
+        words = "there is no copy to compare it with: ask your package manager (dpkg --verify, rpm --verify)"
+        return Check("shim-hash", True, f"sha256 {digest}; {words}")
     try:
         ours = sha256(source.read(source.find())).hexdigest()
     except LocaldError as error:
@@ -96,10 +122,10 @@ def _protocol() -> Check:
     try:
         done = processes.run([SHIM, "version"], time_s=ANSWER_S)
     except LocaldError as error:
-        return Check("shim-protocol", False, error.message, AGAIN)
+        return Check("shim-protocol", False, error.message, HELPER)
     said = processes.shown(done.out)
     good = done.code == 0 and re.fullmatch(rf"locald-shim \S+ protocol {PROTOCOL}", said) is not None
-    return Check("shim-protocol", good, said or f"exit code {done.code}", AGAIN)
+    return Check("shim-protocol", good, said or f"exit code {done.code}", HELPER)
 
 
 def _policy(uid: int | None) -> Iterator[Check]:
@@ -128,12 +154,14 @@ def _policy(uid: int | None) -> Iterator[Check]:
 
 
 def _residue() -> Iterator[Check]:
-    left = [found for path in (SHIM, POLICY, apparmor.PROFILE) if (found := files.leftover(path))]
+    ours = (POLICY,) if built.SHIM else (SHIM, POLICY, apparmor.PROFILE)
+    left = [found for path in ours if (found := files.leftover(path))]
     yield Check("residue", not left, f"left by a run that was killed: {', '.join(left)}" if left else "none", AGAIN)
 
 
 def _confinement() -> Iterator[Check]:
-    if not apparmor.is_present():
+    """Nothing of a packaged helper: its profile, if it has one, is of that package, and says what it likes."""
+    if built.SHIM or not apparmor.is_present():
         return
     try:
         written = Path(apparmor.PROFILE).read_bytes() == apparmor.text()

@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 import locald
+from locald import built
 from locald.errors import Exit, LocaldError
 from locald.setup import certificates, domains, hosts, plan, source
 from locald.setup.audit import Check, audit
@@ -60,6 +61,7 @@ class Asked:
     file_capability: bool
     domains: tuple[str, ...]
     no_trust: bool
+    no_authority: bool
     state: str
     hosts: bool
     dry_run: bool
@@ -70,16 +72,24 @@ class Asked:
     def __post_init__(self) -> None:
         """Raises UsageError for what does not go together."""
         grants = bool(self.ports or self.addresses or self.file_capability)
+        certificates = bool(self.domains or self.no_trust)
         if self.check and (grants or self.domains or self.hosts or self.dry_run or self.uninstall):
-            raise click.UsageError("--check changes nothing and takes --user, --no-trust, --state and --json only")
+            words = "--user, --no-trust, --no-authority, --state and --json"
+            raise click.UsageError(f"--check changes nothing and takes {words} only")
         if self.as_json and not self.check:
             raise click.UsageError("--json goes with --check")
-        if self.uninstall and (grants or self.user or self.domains or self.hosts or self.no_trust):
+        if self.uninstall and (grants or self.user or certificates or self.hosts or self.no_authority):
             raise click.UsageError("--uninstall removes everything and takes no other option than --dry-run, --state")
-        if self.hosts and (grants or self.no_trust):
+        if self.hosts and (grants or self.no_trust or self.no_authority):
             raise click.UsageError("--hosts is a run of its own and takes --user, --domain, --state and --dry-run only")
+        if self.no_authority and certificates:
+            raise click.UsageError("--no-authority makes none, and goes with neither --domain nor --no-trust")
         if self.file_capability and sys.platform != "linux":
             raise click.UsageError("--file-capability is for Linux: other systems have no file capabilities")
+        if self.file_capability and built.SHIM:
+            raise click.UsageError(
+                f"--file-capability is for a helper of ours: a package of your system has {built.SHIM}"
+            )
 
     @property
     def folder(self) -> str:
@@ -95,6 +105,7 @@ class Asked:
                 words += [option, str(value)]
         words += ["--file-capability"] * self.file_capability
         words += ["--no-trust"] * self.no_trust
+        words += ["--no-authority"] * self.no_authority
         words += ["--state", self.folder] if self.folder else []
         words += ["--hosts"] * self.hosts
         return words + ["--uninstall"] * self.uninstall
@@ -123,6 +134,7 @@ class Asked:
     help="Let the certificate authority sign for this domain too, beside localhost.",
 )
 @click.option("--no-trust", is_flag=True, help="Let no store trust the authority.")
+@click.option("--no-authority", is_flag=True, help="Make no certificate authority: the ports alone, without HTTPS.")
 @click.option("--state", callback=_folder, default="", metavar="FOLDER", help="The user's XDG_STATE_HOME, if set.")
 @click.option("--hosts", is_flag=True, help="Only write the names of the user's routes into /etc/hosts.")
 @click.option("--dry-run", is_flag=True, help="Print each step, and change nothing.")
@@ -133,9 +145,9 @@ class Asked:
 def setup(**options: Any) -> int:
     """Let a user have the ports 80 and 443 without being root, and HTTPS that browsers believe.
 
-    Installs one small setuid program, locald-shim, and the file that says which user may have which port.  Makes a
-    certificate authority whose key only the user has, and lets the system trust it, for names below localhost alone.
-    Run again, it changes only what is not as it should be.
+    Installs one small setuid program, locald-shim, unless a package of your system has it, and the file that says which
+    user may have which port.  Makes a certificate authority whose key only the user has, and lets the system trust it,
+    for names below localhost alone.  Run again, it changes only what is not as it should be.
 
     Exit codes: 0 done, nothing to do, or all is well; 1 refused, or --check found something; 2 usage; 77 needs root.
     """
@@ -143,7 +155,7 @@ def setup(**options: Any) -> int:
     if asked.check:
         return _check(asked)
     if os.geteuid() != 0 and not asked.dry_run:
-        if not asked.uninstall and not asked.hosts:
+        if not (asked.uninstall or asked.hosts or built.SHIM):
             source.read(source.find())  # what is not the program that pip installed is not to become root's
         return elevate(asked.words())
     return _carry_out(_plan(asked), asked)
@@ -161,6 +173,8 @@ def _plan(asked: Asked) -> Plan:
     form = BY_CAPABILITY if asked.file_capability else SETUID
     addresses, ports = dict.fromkeys([*ADDRESSES, *asked.addresses]), dict.fromkeys([*PORTS, *asked.ports])
     whole = plan.install(uid, addresses, ports, form)
+    if asked.no_authority:
+        return whole
     whole.notes += filter(None, map(domains.warning, asked.domains))
     if person is None:
         whole.notes.append(f"uid {uid} has no account with a home here: it gets no certificate authority, and no HTTPS")
@@ -202,7 +216,7 @@ def _carry_out(whole: Plan, asked: Asked) -> int:
 def _check(asked: Asked) -> int:
     """Print the audit; the exit code."""
     nobody = not asked.user and os.geteuid() == 0 and os.environ.get("SUDO_UID", "0") == "0"
-    checks = audit(None if nobody else _uid(asked.user), asked.folder, not asked.no_trust)
+    checks = audit(None if nobody else _uid(asked.user), asked.folder, not asked.no_trust, not asked.no_authority)
     ok = all(check.ok for check in checks)
     if asked.as_json:
         click.echo(json.dumps({"ok": ok, "checks": [_facts(check) for check in checks]}))

@@ -7,31 +7,34 @@ from collections.abc import Callable, Iterable
 from hashlib import sha256
 from pathlib import Path
 
+from locald import built
 from locald.errors import LocaldError
 from locald.paths import POLICY, SHIM
 from locald.setup import apparmor, files, policy, source
+from locald.setup.audit import helper
 from locald.setup.form import Form
 from locald.setup.step import Plan, Step, both
 
 __all__ = ["granted_uids", "install", "uninstall"]
 
-PLACES = (SHIM, POLICY, apparmor.PROFILE)
+# Ours to write; a helper that a package of the system has is that package's, and so is its profile.
+FILES = (POLICY,) if built.SHIM else (SHIM, POLICY)
+PLACES = FILES if built.SHIM else (*FILES, apparmor.PROFILE)
 PROFILE_MODE = 0o644
 POLICY_MODE = 0o644  # the helper reads it as the user
 
 
 def install(uid: int, addresses: Iterable[str], ports: Iterable[int], form: Form) -> Plan:
     """The steps that install the helper and grant the user these ports; none if all is as it should be."""
-    for path in (SHIM, POLICY):
+    for path in FILES:
         files.check_parents(path)
-    origin = source.find()
-    program = source.read(origin)
+    before = _packaged() if built.SHIM else [*_profile(), *_helper(form)]
     ports = list(ports)
     wanted = [(uid, address, port) for address in addresses for port in ports]
     existing = _existing()
     text = policy.merge(existing, wanted).encode()
     # The policy comes last: until it is there, the helper grants nothing.
-    return Plan([*_leftovers(), *_profile(), *_helper(program, origin, form), *_grants(text, wanted, existing)])
+    return Plan([*_leftovers(), *before, *_grants(text, wanted, existing)])
 
 
 def granted_uids() -> list[int]:
@@ -45,10 +48,13 @@ def granted_uids() -> list[int]:
 def uninstall() -> Plan:
     """The steps that take away what install() made."""
     steps = _leftovers()
-    for path in (SHIM, POLICY):
+    for path in FILES:
         if os.path.lexists(path):
             files.check_parents(path)
             steps.append(Step(f"remove {path}", f"removed {path}", _remover(path)))
+    if built.SHIM:
+        note = f"{SHIM} stays: it belongs to a package of your system, and goes with it"
+        return Plan(steps, [note] if os.path.lexists(SHIM) else [])
     if os.path.lexists(apparmor.PROFILE):
         files.check_parents(apparmor.PROFILE)
         if apparmor.is_running():
@@ -57,7 +63,17 @@ def uninstall() -> Plan:
     return Plan(steps)
 
 
-def _helper(program: bytes, origin: Path, form: Form) -> list[Step]:
+def _packaged() -> list[Step]:
+    """No step: none of ours can mend a helper that a package has, and without it nothing is set up."""
+    wrong = next((check for check in helper() if not check.ok), None)
+    if wrong:
+        raise LocaldError(f"the helper of your system's package is not as it should be: {wrong.evidence}", wrong.remedy)
+    return []
+
+
+def _helper(form: Form) -> list[Step]:
+    origin = source.find()
+    program = source.read(origin)
     if files.is_file(SHIM, program, form.mode, form.capability):
         return []
     what = f"{SHIM} (root, {form.words}, {len(program)} bytes, sha256 {sha256(program).hexdigest()}) from {origin}"

@@ -51,11 +51,11 @@ PROJECT = claim("README.md", "locald up -d")
 NAMES = claim("README.md", "locald run --name shop")
 MISTAKE = claim("docs/project.md", "locald config --check")
 HANDED = claim("docs/exec.md", "locald exec -p 80")
-ALONE = claim("docs/packaging.md", "python3 csrc/build_shim.py")
 CONTRIBUTE = claim("CONTRIBUTING.md", "sudo apt install")
 VERBS = claim_all("docs/verbs.md")
 TROUBLE = claim_all("docs/troubleshooting.md")
 HTTPS = claim_all("docs/https.md")
+claim_all("docs/distributions.md")  # by tests/root/test_distribution.py, which has the machines for it
 
 # A command of a page, and what is typed in its place.
 STANDS_IN = (
@@ -322,12 +322,6 @@ def test_a_mistake_in_a_project_is_told_as_its_page_shows_it(typist: Callable[..
     assert "depends_on" in first
     her.write("locald.toml", first.replace("depends_on", "depends", 1))
     her.play(MISTAKE)
-
-
-def test_the_helper_can_be_compiled_alone(typist: Callable[..., Typist], checkout: Path) -> None:
-    her = typist("locald")
-    her.play(ALONE)
-    assert her.user.type("./locald-shim", "version", cwd=checkout).stdout.startswith("locald-shim ")
 
 
 def test_who_contributes_can_set_up(typist: Callable[..., Typist], venv: Path, checkout: Path) -> None:

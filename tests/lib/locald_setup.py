@@ -53,6 +53,16 @@ def facts(path: str) -> tuple[int, int, str]:
     return seen.st_uid, seen.st_gid, oct(stat.S_IMODE(seen.st_mode))
 
 
+def append(path: str, data: bytes) -> None:
+    put(path, Path(path).read_bytes() + data)
+
+
+def put(path: str, data: bytes) -> None:
+    mode = stat.S_IMODE(Path(path).stat().st_mode) if Path(path).exists() else 0o644
+    Path(path).write_bytes(data)
+    Path(path).chmod(mode)
+
+
 def wipe() -> None:
     """As before the first setup."""
     shutil.rmtree(Path(SHIM).parent, ignore_errors=True)

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,14 @@ def need_node() -> str:
     """Node, with the packages of tests/real."""
     node = need("node")
     return node if NODE_MODULES.is_dir() else _without("the packages for Node are not installed: sh tests/node.sh")
+
+
+def need_system_python() -> str:
+    """The system's own Python, if it can use what was installed for ours."""
+    system = "/usr/bin/python3"
+    said = run(system, "-c", "import sys; print(sys.version_info[:2])") if Path(system).exists() else "none\n"
+    ours = f"{sys.version_info[:2]}\n"
+    return system if said == ours else _without(f"{system} is {said.strip()}, and the tests run with {ours.strip()}")
 
 
 def need_beside(file: str, *tools: str) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from caller import file_capabilities
-from locald_setup import GRANTS, PROGRAM, SETUP, facts, setup, wipe
+from locald_setup import GRANTS, PROGRAM, SETUP, append, facts, put, setup, wipe
 
 from locald.paths import POLICY, SHIM
 
@@ -357,16 +357,6 @@ SPOILED = {
     "policy-user": lambda: put(POLICY, b"locald-ports 1\n1 ::1 80\n"),
     "residue": lambda: put(f"{POLICY}.new", b""),
 }
-
-
-def append(path: str, data: bytes) -> None:
-    put(path, Path(path).read_bytes() + data)
-
-
-def put(path: str, data: bytes) -> None:
-    mode = stat.S_IMODE(Path(path).stat().st_mode) if Path(path).exists() else 0o644
-    Path(path).write_bytes(data)
-    Path(path).chmod(mode)
 
 
 @pytest.mark.parametrize(

@@ -234,6 +234,20 @@ def test_without_trust_it_is_made_and_in_no_store(alice: Account, instead: Path)
     assert setup("--no-trust", "--domain", "shop.dev").stdout.count("for localhost, test, shop.dev and") == 1
 
 
+def test_the_ports_alone_make_no_authority_and_leave_one_as_it_is(alice: Account, instead: Path) -> None:
+    assert setup("--no-authority").returncode == 0
+    assert not alice.folder.exists()
+    assert setup("--no-authority").stdout == NOTHING
+    assert all(checks("--no-authority").values())
+    assert not checks()["ca-authority"]
+    assert setup().returncode == 0
+    root = alice.root()
+    assert setup("--no-authority").stdout == NOTHING
+    assert (alice.root(), trusted()) == (root, [root])
+    for words in (("--domain", "test"), ("--no-trust",), ("--hosts",), ("--uninstall",)):
+        assert setup("--no-authority", *words).returncode == 2
+
+
 def test_trust_that_is_no_longer_wanted_goes_and_the_authority_stays(alice: Account, instead: Path) -> None:
     setup()
     root = alice.root()
