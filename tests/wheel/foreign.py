@@ -6,12 +6,13 @@ Nothing of this machine's packages changes: apt gets a state, a cache and an arc
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-__all__ = ["Foreign", "missing"]
+__all__ = ["Foreign", "is_debian", "missing"]
 
 DEBIAN = {"aarch64": "arm64", "x86_64": "amd64"}
 CONFIGURATION = """
@@ -25,10 +26,13 @@ Dir::Cache "{folder}/cache";
 """
 
 
+def is_debian() -> bool:
+    """Ubuntu keeps the packages of other architectures in another place; wheels.yml has machines of each."""
+    return shutil.which("apt-get") is not None and platform.freedesktop_os_release()["ID"] == "debian"
+
+
 def missing() -> str:
     """What this machine lacks for it, or nothing."""
-    if not shutil.which("apt-get"):
-        return "it takes a Python from Debian's packages: apt-get is not here"
     if not shutil.which("qemu-aarch64-static"):
         return "it needs qemu: sudo apt install qemu-user-static"
     return ""
