@@ -145,11 +145,8 @@ def test_pipx_and_uv_put_all_three_on_path(tool: str, dists: tuple[Path, Path], 
         "UV_TOOL_DIR": str(tmp_path / "uv"), "UV_TOOL_BIN_DIR": str(binaries), "UV_CACHE_DIR": str(tmp_path / "cache"),
         "UV_SYSTEM_CERTS": "1",  # as pip does, which matters where a company looks into what comes
     }  # fmt: skip
-    command = {
-        "pipx": (sys.executable, "-m", "pipx", "install", "--python", sys.executable, dists[1]),
-        "uv": (sys.executable, "-m", "uv", "tool", "install", "--quiet", "--python", sys.executable, dists[1]),
-    }[tool]
-    run(*outside(), *command, **places)
+    start = {"pipx": (sys.executable, "-m", "pipx"), "uv": (sys.executable, "-m", "uv", "tool")}[tool]
+    run(*outside(), *start, "install", "--quiet", "--python", sys.executable, dists[1], **places)
     assert sorted(path.name for path in binaries.iterdir()) == sorted(PROGRAMS)
     assert run(binaries / "locald-shim", "version") == f"locald-shim {__version__} protocol 1\n"
     plan = run(binaries / "locald-setup", "--dry-run", "--user", "61001")
@@ -157,6 +154,9 @@ def test_pipx_and_uv_put_all_three_on_path(tool: str, dists: tuple[Path, Path], 
     # pipx links the pages to a place of its own; uv leaves them in the tool's environment.
     manual = {"pipx": tmp_path / "man/man8", "uv": tmp_path / "uv/locald/share/man/man8"}[tool]
     assert sorted(page.name for page in manual.iterdir()) == sorted(PAGES)
+    run(*start, "uninstall", "locald", **places)
+    left = [path for path in tmp_path.rglob("*locald*") if tmp_path / "cache" not in path.parents]
+    assert left == [] or {path.name for path in left} == {"cmd_locald.log"}, "but for what pipx has logged"
 
 
 def test_target_is_found_by_setup(dists: tuple[Path, Path], tmp_path: Path) -> None:
