@@ -15,6 +15,7 @@ from pathlib import Path
 from Cython.Build import cythonize
 from setuptools import Command, Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
 
 sys.path.insert(0, "csrc")
 from build_shim import HEADERS, SOURCES, SYSTEMS, compile_shim
@@ -128,8 +129,17 @@ class build_extensions(build_ext):
         super().build_extensions()
 
 
+class build_pages(build_py):
+    """build_py that puts the page of `locald doctor ID --explain` beside the module that reads it."""
+
+    def run(self) -> None:
+        super().run()
+        if not self.editable_mode:  # else it is read where it is written
+            self.copy_file("docs/troubleshooting.md", str(Path(self.build_lib, "locald/doctor/troubleshooting.md")))
+
+
 setup(
     ext_modules=cythonize(EXTENSIONS, language_level=3, compiler_directives={"freethreading_compatible": True}),
     scripts=["csrc/shim/main.c"],
-    cmdclass={"build_scripts": build_shim, "build_ext": build_extensions},
+    cmdclass={"build_scripts": build_shim, "build_ext": build_extensions, "build_py": build_pages},
 )

@@ -51,6 +51,7 @@ def make_private(folder: Path) -> None:
             raise LocaldError(
                 f"{folder} belongs to uid {seen.st_uid}, not to you (uid {os.geteuid()})",
                 "remove it, or point XDG_RUNTIME_DIR and XDG_STATE_HOME at folders of your own",
+                check="state",
             )
         if seen.st_mode & 0o077:
             os.fchmod(fd, 0o700)

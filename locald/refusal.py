@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from pathlib import Path
 
 from locald.errors import (
@@ -32,6 +33,7 @@ def from_status(status: int | None, port: int, address: str) -> BindError:
             return PolicyUnusable(
                 f"the policy file {POLICY} is missing, unsafe or malformed, so nothing is granted",
                 f"look at it: ls -l {POLICY}; then {SETUP_HINT}",
+                check="policy-lines" if _is_roots_own(POLICY) else "policy-installed",
             )
         case 67:
             return PortDenied(
@@ -67,6 +69,7 @@ def _no_address(address: str) -> AddressUnavailable:
     return AddressUnavailable(
         f"this machine does not have the address {address}",
         "see which it has: ip address   (macOS: ifconfig)",
+        check="ipv6" if ":" in address else "ipv4",
     )
 
 
@@ -125,18 +128,30 @@ def _proc(name: str) -> str:
         return ""
 
 
+def _is_roots_own(path: str) -> bool:
+    """Whether nobody else has a hand in this file; then only what it says can be wrong."""
+    try:
+        seen = os.lstat(path)
+    except OSError:
+        return False
+    return stat.S_ISREG(seen.st_mode) and seen.st_uid == 0 and not seen.st_mode & 0o022 and seen.st_nlink == 1
+
+
 def _in_use(port: int, address: str) -> PortInUse:
     pid, program = _who_listens(port, address)
+    check = f"port:[{address}]:{port}" if ":" in address else f"port:{address}:{port}"
     if pid is None:
         return PortInUse(
             f"port {port} on {address} is in use by a program of another user",
             f"see which: sudo ss -ltnp 'sport = :{port}'   (macOS: sudo lsof -nP -iTCP:{port} -sTCP:LISTEN)",
+            check=check,
         )
     return PortInUse(
         f"port {port} on {address} is in use by {program} (pid {pid})",
         f"stop it (kill {pid}), or use another port",
         pid,
         program,
+        check,
     )
 
 

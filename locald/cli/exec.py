@@ -13,7 +13,7 @@ from locald.cli.places import places
 from locald.control.client import connect
 from locald.control.environment import unpack
 from locald.control.messages import AskEnvironment, Environment, Report, Status
-from locald.errors import Exit, LocaldError
+from locald.errors import Exit, ProjectError, RequestError
 
 __all__ = ["command"]
 
@@ -36,7 +36,7 @@ def command(name: str, argv: tuple[str, ...]) -> int:
     try:
         os.chdir(found.directory)
     except OSError as error:
-        raise LocaldError(f"{found.directory}: {error.strerror}", exit_code=Exit.CANNOT_RUN) from None
+        raise ProjectError(f"{found.directory}: {error.strerror}", exit_code=Exit.CANNOT_RUN) from None
     environ = unpack(found.environ)
     run = import_module("locald.supervisor.foreground").run
     code: int = run([*argv], environ, lambda pid, born: None, _Nothing())
@@ -52,8 +52,8 @@ def _id(report: Report, name: str) -> str:
         return name
     known = ", ".join(here.known) if here is not None else ", ".join(project.name for project in report.projects)
     if here is not None:
-        raise LocaldError(f"{here.name} has no service {name}", f"it has: {known}")
-    raise LocaldError(
+        raise RequestError(f"{here.name} has no service {name}", f"it has: {known}")
+    raise RequestError(
         f"{name} is not of a project that is up",
         f"up are: {known}; name it PROJECT/SERVICE" if known else "locald up -d",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from locald import config
@@ -17,18 +17,26 @@ from locald.paths import Paths
 __all__ = ["World", "look"]
 
 
+ANSWER_S = 2.0  # the daemon answers in milliseconds, and whoever calls a doctor should not wait long
+
+
 @dataclass(frozen=True, slots=True)
 class World:
-    """``report`` is None where no daemon gave one; ``suffixes`` are then those that the next one would have."""
+    """``report`` is None where no daemon gave one; ``suffixes`` are then those that the next one would have.
+    ``asked``: the one check that is wanted, "" for all."""
 
     paths: Paths
     environ: Mapping[str, str]
     now: datetime.datetime
     report: Report | None
     suffixes: tuple[str, ...]
+    settings: config.Config = field(default_factory=config.Config)
+    asked: str = ""
 
 
-def look(paths: Paths, environ: Mapping[str, str], now: datetime.datetime) -> tuple[World, list[Check]]:
+def look(
+    paths: Paths, environ: Mapping[str, str], now: datetime.datetime, asked: str = ""
+) -> tuple[World, list[Check]]:
     """The world, and what is to be said of the settings and of the daemon."""
     settings, configured = _settings(Path(paths.config))
     report, daemon = _report(paths)
@@ -36,7 +44,7 @@ def look(paths: Paths, environ: Mapping[str, str], now: datetime.datetime) -> tu
     if report and configured.status == OK and suffixes != settings.suffixes:
         words = f"{paths.config} has changed since the daemon has read it"
         configured = Check("settings", WARN, words, "locald daemon restart")
-    return World(paths, environ, now, report, suffixes), [configured, daemon]
+    return World(paths, environ, now, report, suffixes, settings, asked), [configured, daemon]
 
 
 def _settings(path: Path) -> tuple[config.Config, Check]:
@@ -53,7 +61,7 @@ def _settings(path: Path) -> tuple[config.Config, Check]:
 
 def _report(paths: Paths) -> tuple[Report | None, Check]:
     try:
-        with connect(paths) as client:
+        with connect(paths, ANSWER_S) as client:
             report = client.request(Status(), Report)
     except NotRunning:
         words = "not running, so its routes could not be looked at"

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import datetime
 import os
+import pwd
 import re
 import stat
-from collections.abc import Iterator
+import sys
+from collections import defaultdict
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -21,9 +24,9 @@ from locald.setup.certificates import find_store
 from locald.setup.form import FORMS
 from locald.setup.person import find as find_person
 
-__all__ = ["Check", "audit"]
+__all__ = ["Check", "audit", "granted"]
 
-AGAIN = "sudo locald-setup   (without sudo it prints the whole command)"
+AGAIN = "sudo locald-setup"
 PROTOCOL = 1  # csrc/shim/shim.h has the same number
 ANSWER_S = 10
 
@@ -76,10 +79,20 @@ def _helper() -> Iterator[Check]:
     yield Check("shim-mode", form is not None, f"{mode:04o}, {words}", AGAIN)
     yield Check("shim-links", seen.st_nlink == 1, f"{seen.st_nlink} name(s)", AGAIN)
     nosuid = bool(os.statvfs(SHIM).f_flag & os.ST_NOSUID)
-    yield Check("shim-mount", not nosuid, "mounted nosuid" if nosuid else "not mounted nosuid", f"findmnt -T {SHIM}")
+    yield Check("shim-mount", not nosuid, "mounted nosuid" if nosuid else "not mounted nosuid", _remount())
     yield _hash(data)
     if owned and not mode & 0o022:  # else who knows what it is that we would start
         yield _protocol()
+
+
+def _remount() -> str:
+    """The command that takes nosuid off the mount that the helper is on, whatever part of a file system that is."""
+    folder = os.path.dirname(SHIM)
+    while not os.path.ismount(folder):
+        folder = os.path.dirname(folder)
+    if sys.platform == "darwin":
+        return f"sudo mount -u -o suid {folder}"
+    return f"sudo mount -o remount,bind,suid {folder}"
 
 
 def _hash(data: bytes) -> Check:
@@ -113,18 +126,47 @@ def _policy(uid: int | None) -> Iterator[Check]:
         text = file.read(policy.LIMIT + 1)
     right = seen.st_uid == 0 and not seen.st_mode & 0o022 and seen.st_nlink == 1
     shown = f"{POLICY}, {stat.filemode(seen.st_mode)}, uid {seen.st_uid}, {seen.st_nlink} name(s)"
-    yield Check("policy-installed", right, shown, f"sudo rm {POLICY}; then {AGAIN}")
+    yield Check("policy-installed", right, shown, f"sudo rm {POLICY} && {AGAIN}")
     # The helper reads it as the user who calls.
     yield Check("policy-readable", bool(seen.st_mode & stat.S_IROTH), "for all to read", f"sudo chmod a+r {POLICY}")
     try:
         lines = policy.parse(text)
     except LocaldError as error:
-        yield Check("policy-lines", False, error.message, f"sudo rm {POLICY}; then {AGAIN}")
+        yield Check("policy-lines", False, error.message, f"sudo rm {POLICY} && {AGAIN}")
         return
     yield Check("policy-lines", True, f"{len(lines)} line(s), {len(text)} of {policy.LIMIT} bytes")
     if uid is not None:
-        mine = [f"{port} on {address}" for who, address, port in lines if who == uid]
-        yield Check("policy-user", bool(mine), f"uid {uid} may have {', '.join(mine) or 'no port'}", AGAIN)
+        mine = {(address, port) for who, address, port in lines if who == uid}
+        yield Check("policy-user", bool(mine), f"{_person(uid)} may have {_ports(mine)}", AGAIN)
+
+
+def _person(uid: int) -> str:
+    try:
+        return f"{pwd.getpwuid(uid).pw_name} (uid {uid})"
+    except KeyError:
+        return f"uid {uid}"
+
+
+def _ports(granted: Collection[tuple[str, int]]) -> str:
+    """In words: the ports 80 and 443 of 127.0.0.1, and the port 80 of ::1."""
+    by_address = defaultdict(list)
+    for address, port in sorted(granted):
+        by_address[address].append(str(port))
+    words = [
+        f"the port{'s' if len(ports) > 1 else ''} {' and '.join(ports)} of {address}"
+        for address, ports in by_address.items()
+    ]
+    return ", and ".join(words) or "no port"
+
+
+def granted(uid: int) -> set[tuple[str, int]] | None:
+    """The addresses and ports that the policy gives to this user; None where that cannot be read."""
+    try:
+        with os.fdopen(files.open_file(POLICY), "rb") as file:
+            lines = policy.parse(file.read(policy.LIMIT + 1))
+    except (OSError, LocaldError):
+        return None
+    return {(address, port) for who, address, port in lines if who == uid}
 
 
 def _residue() -> Iterator[Check]:

@@ -128,7 +128,9 @@ def _existing() -> list[policy.Line]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise LocaldError(f"{POLICY} cannot be read: {error.strerror}", f"look at it: ls -l {POLICY}") from None
+        raise LocaldError(
+            f"{POLICY} cannot be read: {error.strerror}", f"look at it: ls -l {POLICY}", check="policy-readable"
+        ) from None
     with os.fdopen(fd, "rb") as file:
         try:
             return policy.parse(file.read(policy.LIMIT + 1))
@@ -136,4 +138,5 @@ def _existing() -> list[policy.Line]:
             raise LocaldError(
                 f"{POLICY} is malformed, and was left as it is: {error.message}",
                 f"mend that line, or: sudo rm {POLICY}; then run this again",
+                check="policy-lines",
             ) from None
