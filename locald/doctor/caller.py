@@ -15,7 +15,7 @@ from pathlib import Path
 
 import locald
 from locald import refusal
-from locald.control.environment import pack_to_send
+from locald.control.environment import ENVIRON_MAX, pack, pack_to_send
 from locald.doctor.check import FAIL, OK, WARN, Check
 from locald.doctor.world import World
 from locald.errors import LocaldError
@@ -79,7 +79,7 @@ def _user(world: World) -> Check:
         return Check("user", OK, who(uid))
     behind = os.environ.get("SUDO_USER", "root")
     if behind != "root":
-        return Check("user", FAIL, f"root, by the sudo of {behind}", f"sudo -u {shlex.quote(behind)} -H locald doctor")
+        return Check("user", FAIL, f"root, by the sudo of {behind}, who needs none", "locald doctor")
     if world.report:
         return Check("user", OK, "root, and the daemon was allowed to run as root")
     words = "root, as whom the daemon runs in a container that has nobody else, and not by itself"
@@ -148,7 +148,12 @@ def _environment(environ: Mapping[str, str]) -> Check:
     try:
         size = len(pack_to_send(environ))
     except LocaldError as error:
-        return Check("environment", FAIL, error.message, error.hint)
+        left = dict(environ)
+        large = []
+        while len(pack(left)) > ENVIRON_MAX:
+            large.append(max(left, key=lambda name: len(left[name])))
+            del left[large[-1]]
+        return Check("environment", FAIL, error.message, f"unset {' '.join(map(shlex.quote, large))}")
     return Check("environment", OK, f"{len(environ)} variables, {size} bytes")
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import datetime
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
 from locald.doctor.check import FAIL, OK, WARN, Check
+from locald.doctor.remedies import edit
 from locald.doctor.world import World
 from locald.errors import LocaldError
 from locald.tls import parameters, store, trust
@@ -42,7 +42,7 @@ def _own(world: World) -> Iterator[Check]:
         if own.problem is None:
             yield Check(id, OK, str(cert))
         else:
-            yield Check(id, FAIL, own.problem.message, f"openssl x509 -noout -text -in {shlex.quote(str(cert))}")
+            yield Check(id, FAIL, own.problem.message, edit(world.paths.config))
 
 
 def _authority(world: World, folder: Path) -> Check:

@@ -11,10 +11,13 @@ from pathlib import Path
 
 from locald.doctor.ids import base
 
-__all__ = ["chapter", "find"]
+__all__ = ["chapter", "chapters", "find"]
 
 PAGE = "troubleshooting.md"
-HEADING = re.compile(r"^## +`?([^`\s]+)`?\s*$", re.MULTILINE)
+HEADING = re.compile(r"##+ `?([^`\s]+)`?")  # of a check: one word
+ANY_HEADING = re.compile(r"##+ ")
+FENCE = "```"
+LINK = re.compile(r"\[([^]]+)\]\([^)\s]+\)")
 
 
 def find() -> Path:
@@ -24,9 +27,24 @@ def find() -> Path:
     return beside if beside.exists() else here.parents[2] / "docs" / PAGE
 
 
+def chapters(page: str) -> dict[str, str]:
+    """The texts by the headings that are one word, as name:HOST is; each ends at the next heading of any kind."""
+    found: dict[str, list[str]] = {}
+    lines: list[str] = []
+    code = False
+    for line in page.splitlines():
+        code ^= line.startswith(FENCE)
+        if ANY_HEADING.match(line) and not code:
+            name = HEADING.fullmatch(line.rstrip())
+            lines = found.setdefault(name[1], []) if name else []
+        else:
+            lines.append(line)
+    return {name: LINK.sub(r"\1", "\n".join(text).strip()) for name, text in found.items()}
+
+
 def chapter(id: str, page: str) -> str:
-    """From the heading of this check to the next one; "" where the page has none."""
-    parts = HEADING.split(page)  # what is before the first, then headings and texts by turns
-    found = dict(zip(parts[1::2], parts[2::2], strict=True))
-    name = base(id)
-    return f"{name}\n\n{found[name].strip()}\n" if name in found else ""
+    """That of this check, under its name; "" where the page has none."""
+    found = chapters(page)
+    kind = next((name for name in found if ":" in id and ":" in name and base(name) == base(id)), base(id))
+    kind = kind if kind in found else next((name for name in found if base(name) == base(id)), kind)
+    return f"{kind}\n\n{found[kind]}\n" if kind in found else ""

@@ -13,6 +13,7 @@ from locald.doctor.world import World
 __all__ = ["ADDRESSES", "checks", "first_free_port", "has"]
 
 ADDRESSES = {"ipv4": "127.0.0.1", "ipv6": "::1"}
+COMES_S = 0.5
 SHIM_BELOW = 1024  # the contract of locald-shim: it serves 1..1023
 START = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")  # ip(7); it is for IPv6 as well
 OFF = Path("/proc/sys/net/ipv6/conf/lo/disable_ipv6")
@@ -25,10 +26,15 @@ def checks(world: World) -> Iterator[Check]:
 
 
 def has(address: str) -> bool:
-    """Whether this machine has the address.  A socket that is bound to it listens nowhere."""
+    """Whether this machine has the address, and what is sent there comes.  A bind says too little: Linux gives 127.0.0.1
+    to a loopback that is down."""
     try:
         with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.settimeout(COMES_S)
             probe.bind((address, 0))
+            probe.connect(probe.getsockname())
+            probe.send(b"x")
+            probe.recv(1)
     except OSError:
         return False
     return True
@@ -55,6 +61,8 @@ def _ipv6() -> Check:
         return Check("ipv6", OK, "::1 is there")
     if sys.platform == "darwin":
         remedy = "sudo ifconfig lo0 inet6 ::1 prefixlen 128 alias"
+    elif not has(ADDRESSES["ipv4"]):
+        remedy = "sudo ip link set lo up"
     elif not OFF.exists():
         return Check("ipv6", WARN, "this kernel has no IPv6, so there is no ::1", "sudo modprobe ipv6")
     elif OFF.read_text().strip() != "0":

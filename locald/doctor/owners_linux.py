@@ -23,7 +23,7 @@ __all__ = ["listeners"]
 MESSAGE = struct.Struct("=4x2s2x16s40xII")  # struct inet_diag_msg: port and address in network order, ..., uid, inode
 ATTRIBUTE = struct.Struct("=HH")  # struct nlattr: length, type
 INET_DIAG_SKV6ONLY, INET_DIAG_CGROUP_ID = 11, 21  # include/uapi/linux/inet_diag.h
-GROUPS = Path("/sys/fs/cgroup")
+GROUPS = next(filter(os.path.isdir, ("/sys/fs/cgroup/unified", "/sys/fs/cgroup")), "")  # the former beside version 1
 GROUPS_MAX = 20_000  # folders that are looked at for one number
 CONTAINER = re.compile(r"(?:^|[/-])(docker|libpod)[/-]([0-9a-f]{64})(?:\.scope)?(?:/|$)")
 UNIT = re.compile(r"/([^/]+\.service)(?:/|$)")
@@ -126,7 +126,7 @@ def _group(number: int) -> str:
             looked_at += 1
             with contextlib.suppress(OSError):
                 if os.stat(f"{folder}/{name}").st_ino == number:
-                    return f"{folder}/{name}".removeprefix(str(GROUPS))
+                    return f"{folder}/{name}".removeprefix(GROUPS)
         if looked_at > GROUPS_MAX:
             break
     return ""

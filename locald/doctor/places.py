@@ -14,9 +14,10 @@ from locald.control.lock import socket_of_holder, wait_until_free
 from locald.control.server import SUN_PATH_MAX
 from locald.daemon import aliases, project_state
 from locald.doctor.check import FAIL, OK, WARN, Check
-from locald.doctor.remedies import mount_of
+from locald.doctor.remedies import end_of_holder, holder
 from locald.doctor.world import World
 from locald.errors import LocaldError
+from locald.files import mount_point
 
 __all__ = ["checks"]
 
@@ -76,7 +77,7 @@ def _folder(folder: Path) -> Check | None:
 def _writable(folder: Path) -> str:
     """The command that lets this user write there."""
     if os.statvfs(folder).f_flag & os.ST_RDONLY:
-        return f"sudo mount -o remount,rw {mount_of(str(folder))}"
+        return f"sudo mount -o remount,rw {mount_point(folder)}"
     if folder.stat().st_uid == os.geteuid():
         return f"chmod u+rwx {shlex.quote(str(folder))}"
     return f"sudo chown {os.geteuid()}:{os.getegid()} {shlex.quote(str(folder))}"
@@ -104,23 +105,9 @@ def _lock(world: World) -> Check:
         return Check("lock", OK, f"{path}, held by the daemon, pid {world.report.pid}")
     if wait_until_free(path, 0):
         return Check("lock", OK, f"{path}, held by nobody")
-    pid = _holder(path)
+    pid = holder(path)
     words = f"{path} is held by {f'pid {pid}' if pid else 'a daemon'}, which does not answer"
-    return Check("lock", FAIL, words, f"kill -9 {pid}" if pid else f"kill -9 $(lsof -t {shlex.quote(str(path))})")
-
-
-def _holder(path: Path) -> int | None:
-    """Who holds the lock, as the kernel says where it does: proc_locks(5)."""
-    inode = path.stat().st_ino
-    try:
-        lines = Path("/proc/locks").read_text().splitlines()
-    except OSError:
-        return None
-    for line in lines:
-        words = line.split()
-        if words[1] == "FLOCK" and words[5].rpartition(":")[2] == str(inode):
-            return int(words[4])
-    return None
+    return Check("lock", FAIL, words, end_of_holder(path))
 
 
 def _control(world: World) -> Check:
@@ -207,7 +194,7 @@ def _disk(world: World) -> Check:
             worst = free, there
     assert worst is not None  # noqa: S101  (there is one folder at least)
     free, there = worst
-    mount = mount_of(str(there))
+    mount = mount_point(there)
     words = f"{free // 1_000_000} MB are free on {mount}"
     # What is large and not needed, nobody knows but the user.
     remedy = f"du -xah {shlex.quote(str(there))} 2>&- | sort -h | tail"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from locald.doctor.check import FAIL, OK, Check
 from locald.doctor.owners import describe
 from locald.doctor.ports import listeners
+from locald.doctor.remedies import edit
 from locald.doctor.world import World
 from locald.errors import LocaldError, RequestError
 from locald.project import find, prepare
@@ -16,6 +18,7 @@ from locald.project.model import Project
 __all__ = ["checks"]
 
 LOOK = "locald config --check"
+FILE = re.compile(r"(/[^:]+):")  # what a mistake begins with
 
 
 def checks(world: World) -> Iterator[Check]:
@@ -26,7 +29,9 @@ def checks(world: World) -> Iterator[Check]:
         yield Check("project", OK, f"none here: {error.message}")
         return
     except LocaldError as error:
-        yield Check("project", FAIL, error.message, error.hint or LOOK)
+        file = FILE.match(error.message)
+        words = f"{error.message}{f'; {error.hint}' if error.hint else ''}"
+        yield Check("project", FAIL, words, edit(file[1]) if file and Path(file[1]).is_file() else LOOK)
         return
     yield Check("project", OK, f"{project.name}, from {project.source}: {', '.join(project.services)}")
     yield _ports(world, project)

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["SETUP", "mount_of", "spelled"]
+__all__ = ["SETUP", "edit", "end_of_holder", "holder", "spelled"]
 
 SETUP = "sudo locald-setup"
 SECURE_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")  # sudoers(5), as it is
@@ -35,9 +35,26 @@ def _setup(environ: Mapping[str, str]) -> list[str]:
     return [*words, "--state", state] if state.startswith("/") and sys.platform != "darwin" else words
 
 
-def mount_of(path: str) -> str:
-    """Where the file system that it is on is mounted."""
-    path = os.path.realpath(path)
-    while not os.path.ismount(path):
-        path = os.path.dirname(path)
-    return path
+def edit(path: str | os.PathLike[str]) -> str:
+    """What opens a file whose mistake only its author can mend."""
+    return f"${{EDITOR:-vi}} {shlex.quote(os.fspath(path))}"
+
+
+def holder(lock: Path) -> int | None:
+    """Who holds the daemon's lock, as the kernel says where it does: proc_locks(5)."""
+    try:
+        inode = str(lock.stat().st_ino)
+        lines = Path("/proc/locks").read_text().splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        words = line.split()
+        if words[1] == "FLOCK" and words[5].rpartition(":")[2] == inode:
+            return int(words[4])
+    return None
+
+
+def end_of_holder(lock: Path) -> str:
+    """What ends a daemon that does not answer; the system then takes its lock away."""
+    pid = holder(lock)
+    return f"kill -9 {pid}" if pid else f"kill -9 $(lsof -t {shlex.quote(str(lock))})"

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import datetime
+import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from locald import config
-from locald.control.client import NotRunning, connect
+from locald.control.client import NotRunning, VersionMismatch, connect
 from locald.control.messages import Report, Status
 from locald.doctor.check import FAIL, OK, WARN, Check
+from locald.doctor.remedies import edit, end_of_holder
 from locald.errors import LocaldError
 from locald.paths import Paths
 
@@ -54,9 +57,16 @@ def _settings(path: Path) -> tuple[config.Config, Check]:
     except FileNotFoundError:
         return config.Config(), Check("settings", OK, f"none: there is no {path}")
     except LocaldError as error:
-        return config.Config(), Check("settings", FAIL, error.message, error.hint)
+        return config.Config(), Check("settings", FAIL, f"{error.message}; {error.hint}", edit(path))
     except (OSError, UnicodeDecodeError) as error:
-        return config.Config(), Check("settings", FAIL, f"{path} cannot be read: {error}", f"ls -l {path}")
+        return config.Config(), Check("settings", FAIL, f"{path} cannot be read: {error}", _readable(path, error))
+
+
+def _readable(path: Path, error: Exception) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return edit(path)
+    quoted = shlex.quote(str(path))
+    return f"mv {quoted} {quoted}.old" if path.is_dir() else f"sudo chown {os.geteuid()} {quoted}; chmod u+rw {quoted}"
 
 
 def _report(paths: Paths) -> tuple[Report | None, Check]:
@@ -66,8 +76,10 @@ def _report(paths: Paths) -> tuple[Report | None, Check]:
     except NotRunning:
         words = "not running, so its routes could not be looked at"
         return None, Check("daemon", WARN, words, "locald daemon start")
-    except LocaldError as error:
+    except VersionMismatch as error:
         return None, Check("daemon", FAIL, error.message, error.hint)
+    except LocaldError as error:
+        return None, Check("daemon", FAIL, error.message, end_of_holder(Path(paths.lock)))
     return report, Check(
         "daemon", OK, f"locald {report.version}, pid {report.pid}, on {' and '.join(report.addresses)}"
     )

@@ -9,6 +9,7 @@ import datetime
 import os
 import pwd
 import re
+import shlex
 import stat
 import sys
 from collections import defaultdict
@@ -18,6 +19,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from locald.errors import LocaldError
+from locald.files import mount_point
 from locald.paths import POLICY, SHIM
 from locald.setup import apparmor, certificates, files, hosts, policy, processes, source
 from locald.setup.certificates import find_store
@@ -87,9 +89,7 @@ def _helper() -> Iterator[Check]:
 
 def _remount() -> str:
     """The command that takes nosuid off the mount that the helper is on, whatever part of a file system that is."""
-    folder = os.path.dirname(SHIM)
-    while not os.path.ismount(folder):
-        folder = os.path.dirname(folder)
+    folder = shlex.quote(mount_point(SHIM))
     if sys.platform == "darwin":
         return f"sudo mount -u -o suid {folder}"
     return f"sudo mount -o remount,bind,suid {folder}"
@@ -118,6 +118,9 @@ def _protocol() -> Check:
 def _policy(uid: int | None) -> Iterator[Check]:
     try:
         fd = files.open_file(POLICY)
+    except PermissionError as error:  # the helper reads it as the user who calls, too
+        yield Check("policy-readable", False, f"{POLICY}: {error.strerror}", f"sudo chmod a+r {POLICY}")
+        return
     except OSError as error:
         yield Check("policy-installed", False, f"{POLICY}: {error.strerror}", AGAIN)
         return
@@ -236,7 +239,9 @@ def _hosts() -> Iterator[Check]:
     try:
         counts = hosts.count()
     except LocaldError as error:
-        yield Check("hosts", False, error.message, error.hint)
+        # Without the lines of a block, the names in it are anybody's, and locald-setup --hosts makes a block anew.
+        remedy = f"sudo sed -i.locald -E '/^#[[:space:]]*(BEGIN|END)[[:space:]]+locald/d' {hosts.HOSTS}"
+        yield Check("hosts", False, error.message, remedy)
         return
     if counts:
         said = ", ".join(f"{number} for uid {uid}" for uid, number in counts.items())
