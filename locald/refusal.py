@@ -39,6 +39,7 @@ def from_status(status: int | None, port: int, address: str) -> BindError:
             return PortDenied(
                 f"{POLICY} does not grant {where} to uid {os.getuid()}",
                 f"sudo locald-setup --port {port} --address {address}   (locald-setup prints the full command)",
+                check=_check_of(port, address),
             )
         case 68:
             return no_privilege(_cause())
@@ -137,9 +138,13 @@ def _is_roots_own(path: str) -> bool:
     return stat.S_ISREG(seen.st_mode) and seen.st_uid == 0 and not seen.st_mode & 0o022 and seen.st_nlink == 1
 
 
+def _check_of(port: int, address: str) -> str:
+    return f"port:[{address}]:{port}" if ":" in address else f"port:{address}:{port}"
+
+
 def _in_use(port: int, address: str) -> PortInUse:
     pid, program = _who_listens(port, address)
-    check = f"port:[{address}]:{port}" if ":" in address else f"port:{address}:{port}"
+    check = _check_of(port, address)
     if pid is None:
         return PortInUse(
             f"port {port} on {address} is in use by a program of another user",

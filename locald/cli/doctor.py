@@ -71,7 +71,7 @@ def _explain(id: str | None, as_json: bool) -> int:
         ) from None
     if not text:
         line = import_module("locald.doctor.ids").KNOWN[id.partition(":")[0]][1]
-        text = f"{id}\n\n{line[0].upper()}{line[1:]}.\n"
+        text = f"{id}\n\n{line[0].upper()}{line[1:]}."
     click.echo_via_pager(text)
     return Exit.OK
 

@@ -47,4 +47,4 @@ def chapter(id: str, page: str) -> str:
     found = chapters(page)
     kind = next((name for name in found if ":" in id and ":" in name and base(name) == base(id)), base(id))
     kind = kind if kind in found else next((name for name in found if base(name) == base(id)), kind)
-    return f"{kind}\n\n{found[kind]}\n" if kind in found else ""
+    return f"{kind}\n\n{found[kind]}" if kind in found else ""

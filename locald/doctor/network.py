@@ -26,8 +26,8 @@ def checks(world: World) -> Iterator[Check]:
 
 
 def has(address: str) -> bool:
-    """Whether this machine has the address, and what is sent there comes.  A bind says too little: Linux gives 127.0.0.1
-    to a loopback that is down."""
+    """Whether this machine has the address, and what is sent there comes.  A bind says too little: Linux gives it
+    127.0.0.1 where the loopback is down."""
     try:
         with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.settimeout(COMES_S)

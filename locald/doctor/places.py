@@ -26,12 +26,12 @@ OTHERS = 0o077
 
 
 def checks(world: World) -> Iterator[Check]:
-    yield _state(world)
-    yield _lock(world)
-    yield _control(world)
-    yield _state_files(world)
-    yield _log(world)
-    yield _disk(world)
+    for id, look in LOOKS.items():
+        try:
+            yield look(world)
+        except OSError as error:  # mostly of a folder that cannot be entered
+            words = f"could not be looked at: {error.strerror}: {error.filename}"
+            yield Check(id, WARN, words, "locald doctor state")
 
 
 def _folders(world: World) -> list[Path]:
@@ -203,3 +203,13 @@ def _disk(world: World) -> Check:
     if free < FREE_FEW:
         return Check("disk", WARN, words, remedy)
     return Check("disk", OK, words)
+
+
+LOOKS: dict[str, Callable[[World], Check]] = {
+    "state": _state,
+    "lock": _lock,
+    "control": _control,
+    "state-files": _state_files,
+    "log": _log,
+    "disk": _disk,
+}

@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from broken import Broken, admin_fixture, prove, root, setup
+from broken import Broken, admin_fixture, afresh_fixture, prove, root, setup
 from users import User
 
 from locald.paths import POLICY, SHIM
 from locald.setup import files
 from locald.setup.apparmor import PROFILE
 
-__all__ = ["admin_fixture"]
+__all__ = ["admin_fixture", "afresh_fixture"]
 
 ANCHORS, BUNDLE = Path("/usr/local/share/ca-certificates"), Path("/etc/ssl/certs/ca-certificates.crt")
 STALE = '#!/bin/sh\necho "locald-shim 0.0.1 protocol 0"\n'
