@@ -26,7 +26,7 @@ from locald.setup.certificates import find_store
 from locald.setup.form import FORMS
 from locald.setup.person import find as find_person
 
-__all__ = ["Check", "audit", "granted"]
+__all__ = ["AGAIN", "Check", "audit", "granted"]
 
 AGAIN = "sudo locald-setup"
 PROTOCOL = 1  # csrc/shim/shim.h has the same number

@@ -15,8 +15,8 @@ import click
 import locald
 from locald.errors import Exit, LocaldError, RequestError
 from locald.setup import certificates, domains, hosts, plan, source
-from locald.setup.audit import Check, audit
-from locald.setup.elevate import elevate
+from locald.setup.audit import AGAIN, Check, audit
+from locald.setup.elevate import elevate, whole
 from locald.setup.form import BY_CAPABILITY, SETUID
 from locald.setup.person import find as find_person
 from locald.setup.policy import PORT_LAST, UID_LAST, canonical
@@ -211,14 +211,18 @@ def _check(asked: Asked) -> int:
     for check in checks:
         click.echo(f"{'ok  ' if check.ok else 'FAIL'}  {check.id:{width}}  {check.evidence}")
         if not check.ok and check.remedy:
-            click.echo(f"      {'':{width}}  hint: {check.remedy}")
+            click.echo(f"      {'':{width}}  hint: {_typed(check)}")
     return Exit.OK if ok else Exit.FAILED
 
 
 def _facts(check: Check) -> dict[str, str]:
     """As `locald doctor --json` has its checks."""
-    status, remedy = ("ok", "") if check.ok else ("fail", check.remedy)
+    status, remedy = ("ok", "") if check.ok else ("fail", _typed(check))
     return {"id": check.id, "status": status, "evidence": check.evidence, "remedy": remedy}
+
+
+def _typed(check: Check) -> str:
+    return check.remedy.replace(AGAIN, whole())
 
 
 def _closing(changed: bool, asked: Asked, code: int) -> str:
