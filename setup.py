@@ -67,7 +67,8 @@ class build_shim(Command):
 
 
 class build_python(build_py):
-    """build_py that writes down what was decided for this build."""
+    """build_py that writes down what was decided for this build, and puts the page of `locald doctor ID --explain`
+    beside the module that reads it."""
 
     def run(self) -> None:
         if self.editable_mode and PACKAGED:
@@ -76,8 +77,9 @@ class build_python(build_py):
                 "such place\nhint: unset LOCALD_SHIM, or build a wheel"
             )
         super().run()
-        if not self.editable_mode:
+        if not self.editable_mode:  # there both are read where they are written
             write_built(Path(self.build_lib), PACKAGED)
+            self.copy_file("docs/troubleshooting.md", str(Path(self.build_lib, "locald/doctor/troubleshooting.md")))
 
 
 # Without these the C library hides MSG_CMSG_CLOEXEC from -std=c11, and close-on-exec would not be atomic.

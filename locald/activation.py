@@ -15,7 +15,7 @@ import stat
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from locald.errors import ActivationError, Exit, LocaldError
+from locald.errors import ActivationError, Exit, RequestError
 
 __all__ = ["NamedSocket", "Wanted", "environment", "fill_in", "keep_standard_streams", "listen_fds", "place", "wanted"]
 
@@ -115,7 +115,7 @@ def wanted(texts: Sequence[str]) -> list[Wanted]:
     for text in texts:
         one = _parsed(text)
         if any((one.address, one.port) == (other.address, other.port) for other in found):
-            raise LocaldError(f"-p {text}: {one} is asked for twice", "leave one of them out", Exit.USAGE)
+            raise RequestError(f"-p {text}: {one} is asked for twice", "leave one of them out", Exit.USAGE)
         found.append(one)
     return found
 
@@ -142,8 +142,8 @@ def _canonical(text: str, address: str) -> str:
     return canonical
 
 
-def _unclear(text: str, why: str) -> LocaldError:
-    return LocaldError(f"-p {text}: {why}", FORMS, Exit.USAGE)
+def _unclear(text: str, why: str) -> RequestError:
+    return RequestError(f"-p {text}: {why}", FORMS, Exit.USAGE)
 
 
 def fill_in(argv: Sequence[str], listeners: Sequence[Wanted]) -> list[str]:
@@ -159,7 +159,7 @@ def fill_in(argv: Sequence[str], listeners: Sequence[Wanted]) -> list[str]:
             return str(FIRST + fit[0])
         known = ", ".join(f"{{fd:{one}}}" for one in listeners)
         what = f"fits {len(fit)} listeners" if fit else "names no listener of this command"
-        raise LocaldError(f"{match[0]} {what}", f"there are: {known}", Exit.USAGE)
+        raise RequestError(f"{match[0]} {what}", f"there are: {known}", Exit.USAGE)
 
     return [REFERENCE.sub(number, word) for word in argv]
 

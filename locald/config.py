@@ -21,7 +21,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 
 from locald import toml
-from locald.errors import LocaldError
+from locald.errors import SettingsError
 
 __all__ = ["LOCALHOST", "Config", "Limits", "Project", "parse"]
 
@@ -111,7 +111,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def parse(text: str, file: str) -> Config:
     """The settings in ``text``.  Raises LocaldError that names the file, the key, and what was expected."""
-    found = toml.load(text, file, _EXAMPLE)
+    found = toml.load(text, file, _EXAMPLE, SettingsError)
     _refuse_unknown(found, Config, file)
     if isinstance(found.get("limits"), dict):
         _refuse_unknown(found["limits"], Limits, file, "limits.")
@@ -130,7 +130,7 @@ _EXAMPLE = 'suffixes = ["test"]'
 def _refuse_unknown(table: dict[str, Any], struct: type[msgspec.Struct], file: str, above: str = "") -> None:
     key, hint = toml.unknown(table, struct)
     if key:
-        raise LocaldError(f"{file}: {above}{key} is no setting", f"{hint}   (edit {file})")
+        raise SettingsError(f"{file}: {above}{key} is no setting", f"{hint}   (edit {file})")
 
 
 def _convert(table: object, struct: type[S], file: str, above: str = "") -> S:
@@ -139,24 +139,24 @@ def _convert(table: object, struct: type[S], file: str, above: str = "") -> S:
     except msgspec.ValidationError as error:
         what, _, where = str(error).partition(" - at `$")
         key = f"{above}{where.rstrip('`')}".strip(".")
-        raise LocaldError(f"{file}: {key}: {what[:1].lower()}{what[1:]}", _edit(file, key)) from None
+        raise SettingsError(f"{file}: {key}: {what[:1].lower()}{what[1:]}", _edit(file, key)) from None
 
 
 def _check_project(name: str, table: object, file: str) -> None:
     where = f"projects.{name}" if name.isalnum() else f'projects."{name}"'
     if not all(LABEL.fullmatch(label) for label in name.split(".")):
         why = "is the name of no app: lower-case letters, digits and hyphens, in parts joined by dots"
-        raise LocaldError(f"{file}: {where} {why}", f"edit {file}")
+        raise SettingsError(f"{file}: {where} {why}", f"edit {file}")
     if isinstance(table, dict):
         _refuse_unknown(table, Project, file, f"{where}.")
     project = _convert(table, Project, file, where)
     for key, other in (("cert", "key"), ("key", "cert")):
         path = getattr(project, key)
         if not path and getattr(project, other):
-            raise LocaldError(f"{file}: {where} has {other} and no {key}: it takes both", f"edit {file}")
+            raise SettingsError(f"{file}: {where} has {other} and no {key}: it takes both", f"edit {file}")
         if path and not path.startswith(("/", "~/")):
             hint = f"edit {file}: the daemon works in another folder than you"
-            raise LocaldError(f"{file}: {where}.{key}: {path!r} is not absolute, nor does it begin with ~/", hint)
+            raise SettingsError(f"{file}: {where}.{key}: {path!r} is not absolute, nor does it begin with ~/", hint)
 
 
 def _check_suffix(suffix: str, file: str) -> None:
@@ -173,7 +173,7 @@ def _check_suffix(suffix: str, file: str) -> None:
     hint = _edit(file, "suffixes")
     if plain != suffix and all(LABEL.fullmatch(label) for label in plain.split(".")):
         hint = f'did you mean "{plain}"?   (edit {file})'
-    raise LocaldError(f"{file}: suffixes: {suffix!r} {why}", hint)
+    raise SettingsError(f"{file}: suffixes: {suffix!r} {why}", hint)
 
 
 def _edit(file: str, key: str) -> str:

@@ -21,6 +21,7 @@ from __future__ import annotations
 __all__ = [
     "ActivationError",
     "AddressUnavailable",
+    "AuthorityError",
     "BindError",
     "BindTimeout",
     "DaemonError",
@@ -33,6 +34,9 @@ __all__ = [
     "PolicyUnusable",
     "PortDenied",
     "PortInUse",
+    "ProjectError",
+    "RequestError",
+    "SettingsError",
     "ShimFailed",
 ]
 
@@ -53,11 +57,13 @@ class Exit:
 
 
 class LocaldError(Exception):
-    """A failure for people: ``message`` says what and why, ``hint`` what to type next."""
+    """A failure for people: ``message`` says what and why, ``hint`` what to type next, and ``check`` which check of
+    `locald doctor` looks at the cause, "" where nothing is broken (doctor/ids.py has them all)."""
 
     exit_code: int = Exit.FAILED
+    check: str = ""
 
-    def __init__(self, message: str, hint: str = "", exit_code: int | None = None) -> None:
+    def __init__(self, message: str, hint: str = "", exit_code: int | None = None, check: str | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
@@ -65,21 +71,47 @@ class LocaldError(Exception):
             self.add_note(f"hint: {hint}")  # so that a traceback in someone's own program shows it too
         if exit_code is not None:
             self.exit_code = exit_code
+        if check is not None:
+            self.check = check
+
+
+class RequestError(LocaldError):
+    """What was asked for is not there, or cannot be understood: nothing is broken, so no check belongs to it."""
+
+
+class ProjectError(LocaldError):
+    """A mistake in a project's files."""
+
+    check = "project"
+
+
+class SettingsError(LocaldError):
+    """A mistake in the user's settings."""
+
+    check = "settings"
+
+
+class AuthorityError(LocaldError):
+    """The user's certificate authority is missing, broken or out of date."""
+
+    check = "authority"
 
 
 class DaemonError(LocaldError):
     """The daemon could not be started, or does not answer."""
 
     exit_code = Exit.NO_DAEMON
+    check = "daemon"
 
 
 class NameTaken(LocaldError):
     """Another running app, or an alias, has this name."""
 
     exit_code = Exit.NAME_TAKEN
+    check = "route"
 
 
-class ActivationError(LocaldError):
+class ActivationError(RequestError):
     """The variables of socket activation are for another process, or not true."""
 
 
@@ -87,10 +119,24 @@ class BindError(LocaldError):
     """A listening socket could not be had; each child is one cause."""
 
     exit_code = Exit.NO_PORT
+    check = "limits"
 
 
 class NotInstalled(BindError):
     """No shim at its place: ``locald-setup`` was never run, or was undone."""
+
+    check = "shim-installed"
+
+
+_OF_CAUSE = {  # the check of each cause
+    "owner": "shim-owner",
+    "mode": "shim-mode",
+    "nosuid": "shim-mount",
+    "no_new_privs": "no-new-privs",
+    "user_namespace": "user-namespace",
+    "root": "user",
+    "unknown": "shim-mode",
+}
 
 
 class NotPrivileged(BindError):
@@ -100,27 +146,35 @@ class NotPrivileged(BindError):
     """
 
     def __init__(self, message: str, hint: str = "", cause: str = "unknown") -> None:
-        super().__init__(message, hint)
+        super().__init__(message, hint, check=_OF_CAUSE[cause])
         self.cause = cause
 
 
 class Outdated(BindError):
     """The installed shim speaks another protocol than this package."""
 
+    check = "shim-protocol"
+
 
 class PolicyUnusable(BindError):
     """The policy file is missing, unsafe or malformed, so nothing is granted."""
+
+    check = "policy-installed"
 
 
 class PortDenied(BindError):
     """The policy file has no line for this user, address and port."""
 
+    check = "policy-user"
+
 
 class PortInUse(BindError):
     """Another socket listens there; ``pid`` and ``program`` name it where they can be seen."""
 
-    def __init__(self, message: str, hint: str = "", pid: int | None = None, program: str = "") -> None:
-        super().__init__(message, hint)
+    def __init__(
+        self, message: str, hint: str = "", pid: int | None = None, program: str = "", check: str = "port"
+    ) -> None:
+        super().__init__(message, hint, check=check)
         self.pid = pid
         self.program = program
 
@@ -128,10 +182,16 @@ class PortInUse(BindError):
 class AddressUnavailable(BindError):
     """This machine does not have the address (IPv6 switched off, for one)."""
 
+    check = "ipv4"
+
 
 class BindTimeout(BindError):
     """The shim did not answer in time."""
 
+    check = "shim-protocol"
+
 
 class ShimFailed(BindError):
     """The shim ended in a way the contract does not name."""
+
+    check = "shim-hash"

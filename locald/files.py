@@ -7,7 +7,7 @@ from pathlib import Path
 
 from locald.errors import LocaldError
 
-__all__ = ["look", "make_private", "write"]
+__all__ = ["look", "make_private", "mount_point", "write"]
 
 OURS = 0o600
 NEW = ".new"
@@ -41,6 +41,21 @@ def write(path: Path, data: bytes) -> None:
         raise
 
 
+def mount_point(path: str | os.PathLike[str]) -> str:
+    """Where the file system is mounted that the path is on.  By the kernel's list where there is one, since a part of a
+    file system that is mounted once more has the device of the whole: proc_pid_mountinfo(5)."""
+    found = os.path.realpath(path)
+    try:
+        lines = Path("/proc/self/mountinfo").read_bytes().splitlines()
+    except OSError:
+        mounts = None
+    else:
+        mounts = {os.fsdecode(line.split()[4].decode("unicode_escape").encode("latin-1")) for line in lines}
+    while found != "/" and not (os.path.ismount(found) if mounts is None else found in mounts):
+        found = os.path.dirname(found)
+    return found
+
+
 def make_private(folder: Path) -> None:
     """Make the folder, or take what is there if it is this user's; nobody else may look inside."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -51,6 +66,7 @@ def make_private(folder: Path) -> None:
             raise LocaldError(
                 f"{folder} belongs to uid {seen.st_uid}, not to you (uid {os.geteuid()})",
                 "remove it, or point XDG_RUNTIME_DIR and XDG_STATE_HOME at folders of your own",
+                check="state",
             )
         if seen.st_mode & 0o077:
             os.fchmod(fd, 0o700)

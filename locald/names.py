@@ -7,7 +7,7 @@ import re
 import tomllib
 from pathlib import Path
 
-from locald.errors import Exit, LocaldError
+from locald.errors import Exit, RequestError
 
 __all__ = ["check", "derive", "from_text"]
 
@@ -23,7 +23,7 @@ def derive(folder: Path, called: str = "") -> str:
         name = from_text(candidate)
         if name:
             return name
-    raise LocaldError(f"no name can be made from the folder {folder}", "locald run --name NAME -- CMD", Exit.USAGE)
+    raise RequestError(f"no name can be made from the folder {folder}", "locald run --name NAME -- CMD", Exit.USAGE)
 
 
 def check(name: str) -> str:
@@ -33,7 +33,7 @@ def check(name: str) -> str:
     if len(lower) <= NAME_MAX and all(len(label) <= LABEL_MAX and LABEL.fullmatch(label) for label in labels):
         return lower
     suggestion = from_text(name)
-    raise LocaldError(
+    raise RequestError(
         f"{name!r} cannot be a name in a URL: letters, digits and hyphens, in parts joined by dots",
         f"--name {suggestion}" if suggestion else "choose something like my-app",
         Exit.USAGE,

@@ -108,5 +108,6 @@ def _need(home: PurePosixPath | None) -> PurePosixPath:
         raise LocaldError(
             "HOME is not set, so there is no place for locald's state",
             "set HOME, or XDG_STATE_HOME, XDG_CONFIG_HOME and XDG_RUNTIME_DIR, to folders of yours",
+            check="home",
         )
     return home

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from pathlib import Path
 
 from locald import built
@@ -35,11 +36,13 @@ def from_status(status: int | None, port: int, address: str) -> BindError:
             return PolicyUnusable(
                 f"the policy file {POLICY} is missing, unsafe or malformed, so nothing is granted",
                 f"look at it: ls -l {POLICY}; then {SETUP_HINT}",
+                check="policy-lines" if _is_roots_own(POLICY) else "policy-installed",
             )
         case 67:
             return PortDenied(
                 f"{POLICY} does not grant {where} to uid {os.getuid()}",
                 f"sudo locald-setup --port {port} --address {address}   (locald-setup prints the full command)",
+                check=_check_of(port, address),
             )
         case 68:
             return no_privilege(_cause())
@@ -70,6 +73,7 @@ def _no_address(address: str) -> AddressUnavailable:
     return AddressUnavailable(
         f"this machine does not have the address {address}",
         "see which it has: ip address   (macOS: ifconfig)",
+        check="ipv6" if ":" in address else "ipv4",
     )
 
 
@@ -128,18 +132,34 @@ def _proc(name: str) -> str:
         return ""
 
 
+def _is_roots_own(path: str) -> bool:
+    """Whether nobody else has a hand in this file; then only what it says can be wrong."""
+    try:
+        seen = os.lstat(path)
+    except OSError:
+        return False
+    return stat.S_ISREG(seen.st_mode) and seen.st_uid == 0 and not seen.st_mode & 0o022 and seen.st_nlink == 1
+
+
+def _check_of(port: int, address: str) -> str:
+    return f"port:[{address}]:{port}" if ":" in address else f"port:{address}:{port}"
+
+
 def _in_use(port: int, address: str) -> PortInUse:
     pid, program = _who_listens(port, address)
+    check = _check_of(port, address)
     if pid is None:
         return PortInUse(
             f"port {port} on {address} is in use by a program of another user",
             f"see which: sudo ss -ltnp 'sport = :{port}'   (macOS: sudo lsof -nP -iTCP:{port} -sTCP:LISTEN)",
+            check=check,
         )
     return PortInUse(
         f"port {port} on {address} is in use by {program} (pid {pid})",
         f"stop it (kill {pid}), or use another port",
         pid,
         program,
+        check,
     )
 
 

@@ -50,6 +50,7 @@ def bind(port: int, address: str = "127.0.0.1") -> socket.socket:
         raise PortDenied(
             f"this system keeps port {port} for root, and locald-shim serves only ports below {FIRST_FREE_PORT}",
             "look at: sysctl net.ipv4.ip_unprivileged_port_start",
+            check="unprivileged-ports",
         )
     return _bind_by_shim(port, address, family)
 

@@ -22,8 +22,8 @@ LINE = re.compile(r" \(at line (\d+), column \d+\)$")
 BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
-def load(text: str, file: str, example: str = "") -> dict[str, Any]:
-    """The tables in ``text``.  Raises LocaldError that names the file and the line."""
+def load(text: str, file: str, example: str, kind: type[LocaldError]) -> dict[str, Any]:
+    """The tables in ``text``.  Raises an error of this kind, which names the file and the line."""
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -34,7 +34,7 @@ def load(text: str, file: str, example: str = "") -> dict[str, Any]:
         why = str(error)
     line = LINE.search(why)
     where = f"{file}:{line[1]}" if line else file
-    raise LocaldError(f"{where} is not TOML: {why}", f"edit {file}" + (f", for example: {example}" if example else ""))
+    raise kind(f"{where} is not TOML: {why}", f"edit {file}" + (f", for example: {example}" if example else ""))
 
 
 def unknown(table: dict[str, Any], struct: type[msgspec.Struct]) -> tuple[str, str]:

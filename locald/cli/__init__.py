@@ -142,6 +142,7 @@ def main() -> None:
             LocaldError(
                 f"a bug in locald: {type(error).__name__}: {error}",
                 "LOCALD_DEBUG=1 and the same command show where; please report it",
+                check="versions",
             )
         )
     sys.exit(code)

@@ -22,7 +22,7 @@ from locald.cli.settling import report_failures
 from locald.control.client import Client, NotRunning, connect
 from locald.control.launch import ensure
 from locald.control.messages import Failure, Leave, Left, Moved, Notice, Reply, Rising, Up
-from locald.errors import DaemonError, Exit, LocaldError
+from locald.errors import DaemonError, Exit
 from locald.paths import Paths
 from locald.wakeup import signals
 
@@ -103,8 +103,8 @@ class Attached:
     def _told(self, message: Reply) -> bool:
         """Show it; whether it is the last that there is to say."""
         match message:
-            case Failure(text, hint, code):
-                raise LocaldError(text, hint, code)
+            case Failure():
+                raise message.error()
             case Rising(services=services):
                 introduce(message)
                 self._board = Board(services)

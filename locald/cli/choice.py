@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from importlib import import_module
 
 from locald.control.messages import Project, Report, Service
-from locald.errors import LocaldError
+from locald.errors import RequestError
 
 __all__ = ["choose", "project_of", "url_of"]
 
@@ -33,7 +33,7 @@ def choose(report: Report, folder: str, names: Sequence[str]) -> list[Service]:
     here = project_of(report, folder)
     if not names:
         if here is None:
-            raise LocaldError("the project of this folder is not up", _others(report) or "locald up -d")
+            raise RequestError("the project of this folder is not up", _others(report) or "locald up -d")
         return here.services
     found: dict[str, Service] = {}
     for name in names:
@@ -46,9 +46,9 @@ def url_of(report: Report, folder: str, name: str | None) -> str:
     if name is None:
         here = project_of(report, folder)
         if here is None:
-            raise LocaldError("the project of this folder is not up", _others(report) or "locald up -d")
+            raise RequestError("the project of this folder is not up", _others(report) or "locald up -d")
         if not here.url:
-            raise LocaldError(f"no service is at the name {here.name} itself", f"locald url {here.known[0]}")
+            raise RequestError(f"no service is at the name {here.name} itself", f"locald url {here.known[0]}")
         return here.url
     apps = [app for app in report.apps if name in (app.name, app.name + app.path)]
     if apps:
@@ -58,7 +58,7 @@ def url_of(report: Report, folder: str, name: str | None) -> str:
         return whole.url
     service = choose(report, folder, [name])[0]
     if not service.url:
-        raise LocaldError(f"{service.name} has no URL: it listens nowhere", f"locald logs {service.name}")
+        raise RequestError(f"{service.name} has no URL: it listens nowhere", f"locald logs {service.name}")
     return service.url
 
 
@@ -73,11 +73,11 @@ def _meant(report: Report, here: Project | None, name: str) -> Sequence[Service]
         if candidates:
             return candidates
     if here is not None and name in here.known:
-        raise LocaldError(f"{name} is not up", f"locald up -d {name}")
+        raise RequestError(f"{name} is not up", f"locald up -d {name}")
     known = [*_names(here), *(service.id for service in everything), *(project.name for project in report.projects)]
     near = import_module("difflib").get_close_matches(name, known, 1)
     hint = f"did you mean {near[0]}?" if near else _others(report) or "locald up -d"
-    raise LocaldError(f"no service {name} is up", hint)
+    raise RequestError(f"no service {name} is up", hint)
 
 
 def _names(project: Project | None) -> Iterable[str]:

@@ -35,7 +35,7 @@ def command(check: bool, schema: bool, as_json: bool, folder: Path) -> int:
     except LocaldError as error:
         if not as_json:
             raise
-        click.echo(_json({"ok": False, "message": error.message, "hint": error.hint}))
+        click.echo(_json({"ok": False, "message": error.message, "hint": error.hint, "check": error.check}))
         return error.exit_code
     if as_json:
         click.echo(_json({"ok": True, **_facts(project)}))

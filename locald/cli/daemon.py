@@ -127,7 +127,7 @@ def logs(lines: int, as_json: bool) -> int:
     try:
         text = path.read_text(errors="replace").splitlines()
     except FileNotFoundError:
-        raise LocaldError(f"there is no log yet: {path}", "locald daemon start") from None
+        raise LocaldError(f"there is no log yet: {path}", "locald daemon start", check="log") from None
     shown = map(json.dumps, _entries(text[-lines:])) if as_json else text[-lines:]
     click.echo("\n".join(shown))
     return Exit.OK
@@ -168,7 +168,7 @@ def _replace(client: Client) -> bool:
     client.be_patient(REPLACE_S)
     answer = client.read()
     if isinstance(answer, Failure):
-        raise LocaldError(answer.message, answer.hint, answer.exit_code)
+        raise answer.error()
     return answer is not None
 
 

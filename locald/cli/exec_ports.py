@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 import locald
-from locald.errors import Exit, LocaldError, PortInUse
+from locald.errors import Exit, LocaldError, PortInUse, RequestError
 
 __all__ = ["run"]
 
@@ -29,7 +29,7 @@ def run(ports: Sequence[str], argv: Sequence[str]) -> NoReturn:
             activation.place(listeners)
         except OSError as error:
             why = f"the sockets cannot be handed on: {error.strerror}"
-            raise LocaldError(why, "look at this process's limits: ulimit -n") from None
+            raise LocaldError(why, "look at this process's limits: ulimit -n", check="limits") from None
     for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and what is ignored stays so over exec
         signal.signal(number, signal.SIG_DFL)
     try:
@@ -51,11 +51,11 @@ def _find(command: Sequence[str]) -> str:
     hint = f"is it installed, and in PATH? Try: command -v {shlex.quote(name)}"
     if "--" in command[1:2]:
         hint = "with -p no NAME comes before the command: locald exec -p PORT -- CMD"
-    raise LocaldError(f"no such command: {name}", hint, Exit.NOT_FOUND)
+    raise RequestError(f"no such command: {name}", hint, Exit.NOT_FOUND)
 
 
-def _cannot_run(path: str, why: str) -> LocaldError:
-    return LocaldError(f"{path} cannot be run: {why}", f"look at it: ls -l {shlex.quote(path)}", Exit.CANNOT_RUN)
+def _cannot_run(path: str, why: str) -> RequestError:
+    return RequestError(f"{path} cannot be run: {why}", f"look at it: ls -l {shlex.quote(path)}", Exit.CANNOT_RUN)
 
 
 def _why(error: OSError) -> str:
@@ -71,7 +71,8 @@ def _bind(one: Any) -> Any:
         if error.pid is None or not _is_daemon(error.pid):
             raise
         message = f"port {one.port} on {one.address} is your locald daemon's (pid {error.pid})"
-        raise PortInUse(message, "locald daemon stop; or give the app a name: locald run -- CMD", error.pid) from None
+        hint = "locald daemon stop; or give the app a name: locald run -- CMD"
+        raise PortInUse(message, hint, error.pid, check=error.check) from None
 
 
 def _is_daemon(pid: int) -> bool:

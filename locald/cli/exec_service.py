@@ -11,7 +11,7 @@ from locald.cli.places import places
 from locald.control.client import connect
 from locald.control.environment import unpack
 from locald.control.messages import AskEnvironment, Environment, Report, Status
-from locald.errors import Exit, LocaldError
+from locald.errors import Exit, ProjectError, RequestError
 
 __all__ = ["run"]
 
@@ -24,7 +24,7 @@ def run(name: str, argv: Sequence[str]) -> int:
     try:
         os.chdir(found.directory)
     except OSError as error:
-        raise LocaldError(f"{found.directory}: {error.strerror}", exit_code=Exit.CANNOT_RUN) from None
+        raise ProjectError(f"{found.directory}: {error.strerror}", exit_code=Exit.CANNOT_RUN) from None
     environ = unpack(found.environ)
     foreground = import_module("locald.supervisor.foreground")
     code: int = foreground.run([*argv], environ, lambda pid, born: None, _Nothing())
@@ -40,8 +40,8 @@ def _id(report: Report, name: str) -> str:
         return name
     known = ", ".join(here.known) if here is not None else ", ".join(project.name for project in report.projects)
     if here is not None:
-        raise LocaldError(f"{here.name} has no service {name}", f"it has: {known}")
-    raise LocaldError(
+        raise RequestError(f"{here.name} has no service {name}", f"it has: {known}")
+    raise RequestError(
         f"{name} is not of a project that is up",
         f"up are: {known}; name it PROJECT/SERVICE" if known else "locald up -d",
     )

@@ -20,7 +20,7 @@ from locald.cli.output import note
 from locald.cli.places import places
 from locald.control.client import connect
 from locald.control.messages import Report, Status
-from locald.errors import LocaldError
+from locald.errors import LocaldError, RequestError
 from locald.files import make_private
 
 __all__ = ["command"]
@@ -84,7 +84,7 @@ def command(
     if follow:
         make_private(folder)  # so that there is something to wait in
     elif not there:
-        raise LocaldError(f"no service has printed anything yet, into {folder}", "locald up")
+        raise RequestError(f"no service has printed anything yet, into {folder}", "locald up")
     named = [*filter(wanted, possible if follow else there)]
     shown = Json(color) if as_json else Text(color, named if len(named) != 1 else [], times)
     reader = logs.Reader(folder, wanted)
@@ -132,7 +132,7 @@ def _unknown(name: str, possible: Sequence[str]) -> LocaldError:
     near = last or [words[word] for word in difflib.get_close_matches(name, [*words], 1)]
     hint = f"did you mean {near[0]}?   " if near else ""
     there = f"there are logs of: {', '.join(possible)}" if possible else "nothing has a log"
-    return LocaldError(f"{name!r} is no service or project that has a log", f"{hint}{there}")
+    return RequestError(f"{name!r} is no service or project that has a log", f"{hint}{there}")
 
 
 def _project(given: str | None) -> tuple[str, Sequence[str]]:

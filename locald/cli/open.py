@@ -8,7 +8,7 @@ import click
 
 from locald.cli.completing import urls
 from locald.cli.url import find
-from locald.errors import Exit, LocaldError
+from locald.errors import Exit, RequestError
 
 __all__ = ["command"]
 
@@ -22,6 +22,6 @@ def command(name: str | None) -> int:
     """
     url = find(name)
     if not import_module("webbrowser").open(url):
-        raise LocaldError("no browser could be started", f"open it yourself: {url}")
+        raise RequestError("no browser could be started", f"open it yourself: {url}")
     click.echo(url)
     return Exit.OK

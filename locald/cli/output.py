@@ -9,15 +9,22 @@ import click
 
 from locald.errors import LocaldError
 
-__all__ = ["age", "duration", "fail", "note", "size", "table"]
+__all__ = ["age", "duration", "fail", "hint_of", "note", "size", "table"]
 
 
 def fail(error: LocaldError) -> int:
-    """Print the error and its hint; return its exit code."""
+    """Print the error and its hint, which ends in its check; return its exit code."""
     click.echo(click.style("error: ", fg="red", bold=True) + error.message, err=True)
-    if error.hint:
-        click.echo("\n" + click.style("hint: ", fg="cyan", bold=True) + error.hint, err=True)
+    hint = hint_of(error)
+    if hint:
+        click.echo("\n" + click.style("hint: ", fg="cyan", bold=True) + hint, err=True)
     return error.exit_code
+
+
+def hint_of(error: LocaldError) -> str:
+    """What to type next, and what says more."""
+    more = f"locald doctor {error.check}" if error.check else ""
+    return f"{error.hint}; more: {more}" if error.hint and more else error.hint or more
 
 
 def note(text: str) -> None:

@@ -9,7 +9,7 @@ from locald.cli.output import fail, note
 from locald.cli.progress import Progress, last_lines
 from locald.control.client import Client
 from locald.control.messages import Moved, Notice
-from locald.errors import DaemonError, Exit, LocaldError
+from locald.errors import DaemonError, Exit, LocaldError, RequestError
 
 __all__ = ["report_failures", "settle"]
 
@@ -31,7 +31,7 @@ def settle(client: Client, board: Board, progress: Progress | None, timeout: flo
                     raise DaemonError("the daemon went away", "locald daemon logs")
         if deadline is not None and time.monotonic() >= deadline and not board.settled:
             left = ", ".join(service.name for service in board.not_up)
-            raise LocaldError(f"not ready within {timeout:g} seconds: {left}", "locald status")
+            raise LocaldError(f"not ready within {timeout:g} seconds: {left}", "locald status", check="service")
         if not board.settled:
             client.wait(None if deadline is None else deadline - time.monotonic())
     return board.all_up
@@ -44,11 +44,11 @@ def report_failures(board: Board) -> int:
     for service in board.failed:
         state = "crashed" if service.state == "crashed" else "is not ready"
         why = f": {service.why}" if service.why else ""
-        fail(LocaldError(f"{service.name} {state}{why}", f"locald logs {service.name}"))
+        fail(LocaldError(f"{service.name} {state}{why}", f"locald logs {service.name}", check=f"service:{service.id}"))
     for service in (each for each in board.concerned if each.state == "stopped"):
-        fail(LocaldError(f"{service.name} was stopped", f"locald restart {service.name}"))
+        fail(RequestError(f"{service.name} was stopped", f"locald restart {service.name}"))
     for service in board.gone:
-        fail(LocaldError(f"{service.name} was taken down", "locald up -d"))
+        fail(RequestError(f"{service.name} was taken down", "locald up -d"))
     for service in board.blocked:
         note(f"{service.name} was not started: it waits for {', '.join(service.waits_for)}")
     return Exit.FAILED

@@ -43,7 +43,7 @@ def command(status: bool, as_json: bool, remove: bool) -> int:
 def _refuse_sudo() -> None:
     """root's browsers are not meant, and another user's home is nothing for root to write into."""
     if os.geteuid() == 0 and os.environ.get("SUDO_UID", "0") != "0":
-        raise LocaldError("this is for your own browsers, and needs no root", AGAIN, Exit.NEEDS_ROOT)
+        raise LocaldError("this is for your own browsers, and needs no root", AGAIN, Exit.NEEDS_ROOT, check="user")
 
 
 def _root() -> bytes:

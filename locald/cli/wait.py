@@ -56,7 +56,9 @@ def _print(board: Board, failure: LocaldError | None) -> int:
     if failure is None and not board.all_up:
         names = [each.name for each in (*board.not_up, *board.gone)]
         hint = f"locald logs {names[0]}" if board.not_up else "locald up -d"
-        failure = LocaldError(f"not ready: {', '.join(names)}", hint)
-    said = {"message": failure.message, "hint": failure.hint} if failure else {"message": "", "hint": ""}
+        failure = LocaldError(f"not ready: {', '.join(names)}", hint, check="service")
+    said = dict.fromkeys(("message", "hint", "check"), "")
+    if failure is not None:
+        said = {"message": failure.message, "hint": failure.hint, "check": failure.check}
     click.echo(msgspec.json.encode({"ok": failure is None, **said, "services": [*board]}))
     return failure.exit_code if failure else Exit.OK

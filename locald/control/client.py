@@ -15,7 +15,7 @@ from locald.control.codec import MAX_LINE, decode_reply, encode
 from locald.control.lock import socket_of_holder
 from locald.control.messages import PROTOCOL, Failure, Hello, Reply, Stopping
 from locald.control.peer import peer_uid
-from locald.errors import DaemonError, LocaldError
+from locald.errors import DaemonError
 from locald.paths import Paths
 
 __all__ = ["Client", "NotRunning", "VersionMismatch", "connect"]
@@ -81,7 +81,7 @@ class Client:
         while isinstance(answer, Stopping):
             answer = self.read()
         if isinstance(answer, Failure):
-            raise LocaldError(answer.message, answer.hint, answer.exit_code)
+            raise answer.error()
         if not isinstance(answer, kind):
             raise DaemonError(
                 "the daemon went away" if answer is None else "the daemon gave an answer to another question",
@@ -96,7 +96,7 @@ class Client:
                 data = self._sock.recv(1 << 16)
             except TimeoutError:
                 raise DaemonError(
-                    f"the daemon did not answer within {ANSWER_S:.0f} seconds", "locald daemon restart"
+                    f"the daemon did not answer within {self._sock.gettimeout():.0f} seconds", "locald daemon restart"
                 ) from None
             except OSError:
                 data = b""
@@ -137,14 +137,14 @@ class Client:
         return message
 
 
-def connect(paths: Paths) -> Client:
-    """Talk to the daemon of this user.  Raises NotRunning, or VersionMismatch."""
+def connect(paths: Paths, patience: float = ANSWER_S) -> Client:
+    """Talk to the daemon of this user, and wait for its words so long.  Raises NotRunning, or VersionMismatch."""
     path = socket_of_holder(Path(paths.lock))
     if path is None:
         raise NotRunning("the daemon is not running", "locald daemon start")
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        sock.settimeout(ANSWER_S)
+        sock.settimeout(patience)
         try:
             sock.connect(os.fspath(path))
         except TimeoutError:
@@ -152,7 +152,7 @@ def connect(paths: Paths) -> Client:
         except OSError:  # no such file, or nobody behind it: what a killed daemon leaves
             raise NotRunning("the daemon is not running", "locald daemon start") from None
         if peer_uid(sock) != os.geteuid():
-            raise DaemonError(f"somebody else listens on {path}", f"rm {path}; locald daemon start")
+            raise DaemonError(f"somebody else listens on {path}", f"rm {path}; locald daemon start", check="control")
         client = Client(sock)
         greeting = client.read()
         if greeting is None:  # it was about to end when we came

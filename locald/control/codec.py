@@ -8,7 +8,7 @@ from typing import Any, cast
 import msgspec
 
 from locald.control.messages import Reply, Request
-from locald.errors import LocaldError
+from locald.errors import LocaldError, RequestError
 
 __all__ = ["MAX_LINE", "decode_reply", "decode_request", "encode"]
 
@@ -22,9 +22,9 @@ def encode(message: msgspec.Struct) -> bytes:
     try:
         line = _encoder.encode(message) + b"\n"
     except UnicodeEncodeError as error:
-        raise LocaldError(f"{error.object!r} is not UTF-8", "give it another name") from None
+        raise RequestError(f"{error.object!r} is not UTF-8", "give it another name") from None
     if len(line) > MAX_LINE:
-        raise LocaldError(f"what is to be said has {len(line)} bytes, and a message at most {MAX_LINE}")
+        raise RequestError(f"what is to be said has {len(line)} bytes, and a message at most {MAX_LINE}")
     return line
 
 
@@ -51,4 +51,5 @@ def _decode(kind: Any, line: bytes) -> object:
         raise LocaldError(
             f"a message on the control socket was not understood: {error}",
             "locald and its daemon may be of different versions: locald daemon restart",
+            check="daemon",
         ) from None

@@ -29,6 +29,7 @@ def pack_to_send(environ: Mapping[str, str]) -> bytes:
             f"the environment has {len(packed)} bytes, and services get at most {ENVIRON_MAX}; most of it is "
             f"{largest}, with {len(_entry(largest, environ[largest]))}",
             f"env -u {largest} locald up",
+            check="environment",
         )
     return packed
 

@@ -67,7 +67,7 @@ def launch(paths: Paths, options: Sequence[str] = ()) -> Hello:
         ready.read()  # of a daemon that failed, this returns when it is gone
     answer = decode_reply(line) if line else None
     if isinstance(answer, Failure):
-        raise LocaldError(answer.message, answer.hint, answer.exit_code)
+        raise answer.error()
     if not isinstance(answer, Hello):
         raise DaemonError("the daemon ended before it was ready", f"see why: tail {paths.log}")
     return answer
@@ -78,7 +78,9 @@ def _open_log(path: Path) -> BinaryIO:
         make_private(path.parent)
     except OSError as error:
         raise LocaldError(
-            f"{path.parent} cannot be made: {error.strerror}: {error.filename}", "is HOME a folder of yours? ls -ld ~"
+            f"{path.parent} cannot be made: {error.strerror}: {error.filename}",
+            "is HOME a folder of yours? ls -ld ~",
+            check="state",
         ) from None
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     if os.fstat(fd).st_size > LOG_LIMIT:

@@ -51,7 +51,7 @@ def socket_of_holder(lock: Path) -> Path | None:
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
-        raise LocaldError(f"{lock} cannot be read: {error}", f"rm {lock}") from None
+        raise LocaldError(f"{lock} cannot be read: {error}", f"rm {lock}", check="lock") from None
     return Path(text.removesuffix("\n")) if text.startswith("/") and text.endswith("\n") else None
 
 

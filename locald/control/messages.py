@@ -13,7 +13,9 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-PROTOCOL = 6
+from locald.errors import LocaldError
+
+PROTOCOL = 7
 
 Protocol = Literal["http1", "h2c"]  # of a server, as in proxy/routes.py
 Port = Annotated[int, Meta(ge=1, le=65535)]
@@ -190,6 +192,15 @@ class Failure(Struct, tag="failure", frozen=True, forbid_unknown_fields=True):
     message: str
     hint: str
     exit_code: int
+    check: str
+
+    @classmethod
+    def of(cls, error: LocaldError) -> Failure:
+        return cls(error.message, error.hint, error.exit_code, error.check)
+
+    def error(self) -> LocaldError:
+        """The same where it is raised again."""
+        return LocaldError(self.message, self.hint, self.exit_code, self.check)
 
 
 class App(Struct, tag="app", frozen=True, forbid_unknown_fields=True):

@@ -197,6 +197,7 @@ class ControlServer:
             raise LocaldError(
                 f"the path of the control socket is too long: {self._path}",
                 "set XDG_RUNTIME_DIR to a shorter path of yours",
+                check="control",
             )
         make_private(self._path.parent)
         self._path.unlink(missing_ok=True)
@@ -286,17 +287,17 @@ class ControlServer:
             try:
                 line = await session.line()
             except ValueError:  # longer than the limit: there is no way to find the next line
-                session.send(Failure(f"a message of more than {MAX_LINE} bytes", "", 1))
+                session.send(Failure(f"a message of more than {MAX_LINE} bytes", "", 1, "daemon"))
                 return
             if line is None:
                 return
             try:
                 reply = await self._dispatch(session, decode_request(line))
             except LocaldError as error:
-                reply = Failure(error.message, error.hint, error.exit_code)
+                reply = Failure.of(error)
             except Exception as error:  # a bug: this command is told, and all others go on
                 log.exception("while answering")
-                reply = Failure(f"a bug in the daemon: {type(error).__name__}: {error}", "locald daemon logs", 1)
+                reply = Failure(f"a bug in the daemon: {type(error).__name__}: {error}", "locald daemon logs", 1, "log")
             session.done(line)
             if reply is not None:
                 self._answer(session, reply)
@@ -306,4 +307,4 @@ class ControlServer:
         try:
             session.send(reply)
         except LocaldError as error:  # too long
-            session.send(Failure(error.message, error.hint, error.exit_code))
+            session.send(Failure.of(error))

@@ -8,7 +8,7 @@ from pathlib import Path
 from locald.control.messages import AddAlias, Aliased, Done
 from locald.daemon import routing
 from locald.daemon.aliases import Alias, Aliases
-from locald.errors import LocaldError, NameTaken
+from locald.errors import NameTaken, RequestError
 from locald.proxy import targets
 from locald.proxy.routes import Route, Routes
 
@@ -56,7 +56,7 @@ class AliasRoutes:
     def remove(self, name: str, path: str) -> Done:
         """Raises LocaldError where there is none."""
         if (name, path) not in self._aliases:
-            raise LocaldError(f"there is no alias {name}{path}", "locald status")
+            raise RequestError(f"there is no alias {name}{path}", "locald status")
         self._aliases.remove(name, path)
         self._routes.remove(name, path.encode())
         return Done()

@@ -16,7 +16,7 @@ import msgspec
 from locald import files
 from locald.errors import LocaldError
 
-__all__ = ["Alias", "Aliases"]
+__all__ = ["Alias", "Aliases", "decode"]
 
 VERSION = 3  # 1 had names and ports only, 2 no protocols and no plain; the next save makes it 3
 
@@ -76,12 +76,12 @@ class Aliases:
         except FileNotFoundError:
             return {}
         try:
-            aliases = _decode(text)
+            aliases = decode(text)
             for alias in aliases:
                 self._check(alias)
             found = {(alias.name, alias.path): alias for alias in aliases}
             if len(found) < len(aliases):
-                raise LocaldError("a name is in it twice")
+                raise LocaldError("a name is in it twice", check="state-files")
         except (msgspec.DecodeError, UnicodeDecodeError, LocaldError) as error:
             aside = self._path.with_name(f"{self._path.name}.bad-{os.getpid()}")
             self._path.rename(aside)
@@ -94,15 +94,18 @@ class Aliases:
         try:
             files.write(self._path, msgspec.json.format(msgspec.json.encode(file)) + b"\n")
         except OSError as error:
-            raise LocaldError(f"the alias was not saved: {error.strerror}: {self._path}", "df -h ~") from None
+            raise LocaldError(
+                f"the alias was not saved: {error.strerror}: {self._path}", "df -h ~", check="disk"
+            ) from None
         self._aliases = aliases
 
 
-def _decode(text: bytes) -> list[Alias]:
+def decode(text: bytes) -> list[Alias]:
+    """What is in the file.  Raises LocaldError, msgspec.DecodeError or UnicodeDecodeError for what is no such file."""
     version = msgspec.json.decode(text, type=_Version).version
     if version == 1:
         ports = msgspec.json.decode(text, type=_File1).aliases
         return [Alias(name, str(port)) for name, port in ports.items()]
     if version not in (2, VERSION):
-        raise LocaldError(f"version {version} is not of this locald, which knows {VERSION}")
+        raise LocaldError(f"version {version} is not of this locald, which knows {VERSION}", check="state-files")
     return msgspec.json.decode(text, type=_File).aliases

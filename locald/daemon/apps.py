@@ -13,7 +13,7 @@ import msgspec
 from locald.control.messages import Register, Registered, Started
 from locald.control.server import Session
 from locald.daemon import routing
-from locald.errors import LocaldError, NameTaken
+from locald.errors import NameTaken, RequestError
 from locald.proxy.routes import Route, Routes
 from locald.supervisor.orphans import end_group
 from locald.supervisor.ports import free_port
@@ -60,7 +60,7 @@ class Apps:
     def register(self, session: Session, request: Register) -> Registered:
         """Give the connection its route.  Raises LocaldError, and NameTaken, where that cannot be."""
         if session in self._running:
-            raise LocaldError("this connection has an app already")
+            raise RequestError("this connection has an app already")
         routing.check_protocol(request.protocol)
         port = request.port or free_port({app.port for app in self})
         route = routing.of_app(request, port)

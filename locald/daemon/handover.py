@@ -104,9 +104,11 @@ def unpack(data: bytes) -> State:
     try:
         state = msgspec.json.decode(data, type=State)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise LocaldError(f"the state of the daemon is not understood: {error}") from None
+        raise LocaldError(f"the state of the daemon is not understood: {error}", check="daemon") from None
     if state.version != VERSION:
-        raise LocaldError(f"the state of the daemon is of version {state.version}, and this locald knows {VERSION}")
+        raise LocaldError(
+            f"the state of the daemon is of version {state.version}, and this locald knows {VERSION}", check="daemon"
+        )
     return state
 
 
@@ -114,11 +116,11 @@ def understand(state: bytes, kinds: Mapping[str, Any]) -> None:
     """The new image's word: raises LocaldError where it does not know all of this."""
     for name, part in unpack(state).parts.items():
         if name not in kinds:
-            raise LocaldError(f"it has something that this locald does not know: {name}")
+            raise LocaldError(f"it has something that this locald does not know: {name}", check="daemon")
         try:
             msgspec.json.decode(part.data, type=kinds[name])
         except msgspec.ValidationError as error:
-            raise LocaldError(f"its {name} are not understood: {error}") from None
+            raise LocaldError(f"its {name} are not understood: {error}", check="daemon") from None
 
 
 def check(state: bytes, program: Sequence[str] = PROGRAM) -> None:

@@ -63,7 +63,7 @@ class Listeners:
         for port, sockets in ((self.http_port, http), (self.https_port, https)):
             for address, each in zip(ADDRESSES, sockets, strict=False):
                 if each.getsockname()[:2] != (address, port):
-                    raise LocaldError(f"{each.getsockname()} is not {address}, {port}")
+                    raise LocaldError(f"{each.getsockname()} is not {address}, {port}", check="daemon")
         self.http, self.https = http, https
 
     def _bind(self, port: int) -> list[socket.socket]:

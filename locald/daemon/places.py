@@ -53,6 +53,7 @@ class Places:
                 raise LocaldError(
                     f"port {spot.port} is taken by another program",
                     f"see by which: ss -ltnp 'sport = :{spot.port}'   (macOS: lsof -i :{spot.port})",
+                    check="project-ports",
                 )
             del self._spots[id]
             spot = self.of(id, service)

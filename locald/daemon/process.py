@@ -64,11 +64,11 @@ def serve(
             _run(runner.get_loop(), Daemon(find(os.environ), http_port, https_port, inherited), tell)
     except LocaldError as error:
         log.error("%s", error.message)
-        tell(Failure(error.message, error.hint, error.exit_code))
+        tell(Failure.of(error))
         return error.exit_code
     except OSError as error:
         log.exception("cannot start")
-        tell(Failure(f"the daemon cannot start: {error}", "", Exit.NO_DAEMON))
+        tell(Failure(f"the daemon cannot start: {error}", "", Exit.NO_DAEMON, "state"))
         return Exit.NO_DAEMON
     finally:
         if state is not None:
@@ -113,6 +113,7 @@ def _refuse_root(allowed: bool) -> None:
             "the daemon does not run as root: nothing that reads from the network should",
             "run locald as yourself; in a container that has only root: locald daemon start --allow-root",
             Exit.NEEDS_ROOT,
+            check="user",
         )
 
 

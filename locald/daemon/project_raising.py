@@ -15,7 +15,7 @@ from locald.daemon.editing import Editing
 from locald.daemon.project import Running, Unit
 from locald.daemon.project_keeping import Keeping
 from locald.daemon.services import Services
-from locald.errors import LocaldError, NameTaken
+from locald.errors import LocaldError, NameTaken, RequestError
 from locald.project import find, order
 from locald.project.model import Project
 from locald.tls import environment
@@ -122,7 +122,7 @@ def _named(project: Project, names: Sequence[str]) -> list[str]:
     for name in names:
         if name not in project.services:
             near = difflib.get_close_matches(name, project.services, 1)
-            raise LocaldError(
+            raise RequestError(
                 f"{project.name} has no service {name}",
                 f"did you mean {near[0]}?" if near else f"it has: {', '.join(project.services)}",
             )

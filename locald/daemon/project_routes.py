@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from locald.daemon.project import Running, Unit
-from locald.errors import LocaldError, NameTaken
+from locald.errors import NameTaken, ProjectError
 from locald.project.substitute import Place
 from locald.proxy import targets
 from locald.proxy.gate import Gate
@@ -85,5 +85,5 @@ def _targets(port: int | None, socket: str) -> targets.Targets:
     if socket:
         return (UnixTarget(socket),)
     if port is None:
-        raise LocaldError("a service with a name in a URL has a port or a socket")
+        raise ProjectError("a service with a name in a URL has a port or a socket")
     return targets.local(port)

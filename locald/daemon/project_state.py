@@ -15,7 +15,7 @@ import msgspec
 from locald import files
 from locald.errors import LocaldError
 
-__all__ = ["Kept", "Process", "State", "StateFile"]
+__all__ = ["Kept", "Process", "State", "StateFile", "decode"]
 
 VERSION = 1
 
@@ -76,10 +76,7 @@ class StateFile:
         except OSError as error:
             return State(), f"{self._path} cannot be read: {error.strerror}: only what still ran is brought up again"
         try:
-            version = msgspec.json.decode(text, type=_Version).version
-            if version != VERSION:
-                raise LocaldError(f"version {version} is not of this locald, which knows {VERSION}")
-            file = msgspec.json.decode(text, type=_File)
+            return decode(text), ""
         except (msgspec.DecodeError, UnicodeDecodeError, LocaldError) as error:
             aside = self._path.with_name(f"{self._path.name}.bad-{os.getpid()}")
             self._path.rename(aside)
@@ -87,9 +84,17 @@ class StateFile:
                 f"{self._path} was not usable ({error}) and is now {aside}: what still ran is brought up again, for "
                 "the rest: locald up -d"
             )
-        return State(file.projects, file.processes), ""
 
     def save(self, state: State) -> None:
         """Raises OSError, and what was there before is there then."""
         files.make_private(self._path.parent)
         files.write(self._path, msgspec.json.encode(_File(VERSION, state.projects, state.processes)) + b"\n")
+
+
+def decode(text: bytes) -> State:
+    """What is in the file.  Raises LocaldError, msgspec.DecodeError or UnicodeDecodeError for what is no such file."""
+    version = msgspec.json.decode(text, type=_Version).version
+    if version != VERSION:
+        raise LocaldError(f"version {version} is not of this locald, which knows {VERSION}", check="state-files")
+    file = msgspec.json.decode(text, type=_File)
+    return State(file.projects, file.processes)

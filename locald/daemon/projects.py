@@ -7,7 +7,6 @@ has the daemon keep it.  Each project has a lock, so that of two `up` at once th
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from weakref import WeakValueDictionary
@@ -38,11 +37,12 @@ from locald.daemon.project_keeping import Keeping
 from locald.daemon.project_raising import Raising
 from locald.daemon.project_state import State
 from locald.daemon.services import Services
-from locald.errors import LocaldError, NameTaken
+from locald.errors import NameTaken, RequestError, SettingsError
 from locald.paths import Paths
 from locald.project.model import Project
 from locald.proxy.routes import Route, Routes
 from locald.proxy.server import Proxy
+from locald.supervisor.spec import house
 
 __all__ = ["Projects"]
 
@@ -66,7 +66,7 @@ class Projects:
         self._paths = paths
         self._suffixes = suffixes
         self._note = note
-        self._house = hashlib.sha256(str(paths.state).encode()).hexdigest()[:8]
+        self._house = house(str(paths.state))
         self._keeping = Keeping(Path(paths.projects), self._state, note)
         self._running: dict[str, Running] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -204,7 +204,7 @@ class Projects:
     def _fits(self, project: Project) -> None:
         """Raises LocaldError for a project whose names this daemon does not serve."""
         if project.domain and project.domain not in self._suffixes:
-            raise LocaldError(
+            raise SettingsError(
                 f'{project.source}: domain = "{project.domain}" is no suffix of this daemon, which has '
                 f"{', '.join(self._suffixes)}",
                 f'suffixes = ["{project.domain}"] in {self._paths.config}, then: locald daemon restart',
@@ -231,7 +231,7 @@ class Projects:
         found = self._found(ids)
         running = found[0][0] if found else None
         if running is None:
-            raise LocaldError("there is no service to look at", "locald status")
+            raise RequestError("there is no service to look at", "locald status")
         # With what they depend on, as it may be that for which they wait.
         known = running.needed([unit.name for _, unit in found])
         units = [running.units[name] for name in known if name in running.units]
@@ -242,7 +242,7 @@ class Projects:
         project, _, name = id.partition("/")
         running = self._running.get(project)
         if running is None or name not in running.project.services:
-            raise LocaldError(f"{id} is not up", "locald up -d")
+            raise RequestError(f"{id} is not up", "locald up -d")
         unit = running.units.get(name)
         environ = unit.environ if unit is not None else unpack(running.packed)
         directory, found = running.environment(name, self.services.where(running), environ)

@@ -33,7 +33,9 @@ def check_protocol(protocol: str) -> None:
     """Refuse what this build cannot do: but for an alias that is kept already, whose page will say so."""
     if protocol == "h2c" and not features.HTTP2:
         raise LocaldError(
-            f"h2c needs HTTP/2, and {features.MISSING}", "leave --protocol out if the server speaks HTTP/1 too"
+            f"h2c needs HTTP/2, and {features.MISSING}",
+            "leave --protocol out if the server speaks HTTP/1 too",
+            check="http2",
         )
 
 

@@ -23,7 +23,7 @@ from locald.daemon.places import Places
 from locald.daemon.project import Running, Unit
 from locald.daemon.project_handover import descriptors, plain, unplain
 from locald.daemon.project_routes import ServiceRoutes
-from locald.errors import LocaldError
+from locald.errors import RequestError
 from locald.logs.journal import Journal
 from locald.project import hosts
 from locald.project.substitute import Place
@@ -157,7 +157,7 @@ class Services:
     def find(self, id: str) -> tuple[Running, Unit]:
         """Raises LocaldError where no such service is up."""
         if id not in self._units:
-            raise LocaldError(f"{id} is not up", "locald status")
+            raise RequestError(f"{id} is not up", "locald status")
         return self._units[id]
 
     def shown(self, running: Running, unit: Unit) -> messages.Service:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from locald import config
-from locald.errors import LocaldError
+from locald.errors import SettingsError
 
 __all__ = ["read"]
 
@@ -17,6 +17,6 @@ def read(path: Path) -> config.Config:
     except FileNotFoundError:
         return config.Config()
     except UnicodeDecodeError as error:
-        raise LocaldError(f"{path} is not UTF-8: byte {error.start}", f"edit {path}") from None
+        raise SettingsError(f"{path} is not UTF-8: byte {error.start}", f"edit {path}") from None
     except OSError as error:
-        raise LocaldError(f"{path} cannot be read: {error.strerror}", f"ls -l {path}") from None
+        raise SettingsError(f"{path} cannot be read: {error.strerror}", f"ls -l {path}") from None

@@ -11,7 +11,7 @@ import msgspec
 from locald.control.messages import Access, Seen
 from locald.control.server import Session
 from locald.daemon.report import wall
-from locald.errors import LocaldError
+from locald.errors import RequestError
 from locald.proxy.access import Record
 from locald.proxy.server import Proxy
 
@@ -47,7 +47,7 @@ class Watchers:
     def add(self, session: Session, follow: bool) -> None:
         """Begin to tell it."""
         if session in self._watchers:
-            raise LocaldError("this connection watches the requests already")
+            raise RequestError("this connection watches the requests already")
         nobody_saw = self._proxy.log.count - self._proxy.limits.log_max  # so they were not missed
         self._begin(session, Watcher(follow, max(0, nobody_saw)))
 

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from locald.doctor.check import FAIL, OK, WARN, Check
+from locald.doctor.remedies import edit
 from locald.doctor.world import World
 from locald.errors import LocaldError
-from locald.tls import store, trust
+from locald.tls import parameters, store, trust
 from locald.tls.names import permits
+from locald.tls.own import Own
 
 __all__ = ["checks"]
 
@@ -18,12 +20,29 @@ SOON = datetime.timedelta(days=30)
 
 
 def checks(world: World) -> Iterator[Check]:
+    yield from _own(world)
     folder = Path(world.paths.authority)
     if not store.exists(folder):
         yield Check("authority", WARN, f"none in {folder}, so there is no HTTPS", store.AGAIN)
         return
     yield _authority(world, folder)
     yield from _stores(world, folder)
+
+
+def _own(world: World) -> Iterator[Check]:
+    """Each certificate that the settings name, as the daemon reads it."""
+    for name, project in world.settings.projects.items():
+        if not project.cert:
+            continue
+        cert, key = (Path(each).expanduser() for each in (project.cert, project.key))
+        hosts = [f"{name}.{suffix}" for suffix in world.suffixes]
+        own = Own(name, cert, key, hosts, lambda: parameters.new(["http/1.1"]))
+        own.context_for(hosts[0], world.now)
+        id = f"own-certificate:{name}"
+        if own.problem is None:
+            yield Check(id, OK, str(cert))
+        else:
+            yield Check(id, FAIL, own.problem.message, edit(world.paths.config))
 
 
 def _authority(world: World, folder: Path) -> Check:

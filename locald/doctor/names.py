@@ -9,10 +9,12 @@ from __future__ import annotations
 import ipaddress
 import queue
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from locald.config import LOCALHOST
 from locald.control.messages import Report
@@ -23,7 +25,8 @@ __all__ = ["Answer", "checks", "hosts_of", "resolve"]
 
 LIMIT_S = 5.0  # for all of them; a resolver whose servers are away takes 10 s or more for one (resolv.conf(5))
 AT_ONCE = 16
-SYNC = "locald hosts --sync"
+HOSTS = Path("/etc/hosts")
+SYNC = "sudo locald-setup --hosts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,8 @@ def checks(world: World) -> Iterator[Check]:
     if world.report:
         served = {address.rpartition(":")[0].strip("[]") for address in world.report.addresses}
         for host, answer in resolve(hosts_of(world.report)).items():
-            yield _judge(host, answer, served)
+            suffix = max((each for each in world.report.suffixes if host.endswith(f".{each}")), key=len)
+            yield _judge(host, answer, served, SYNC if suffix == LOCALHOST else f"{SYNC} --domain {suffix}")
 
 
 def hosts_of(report: Report) -> list[str]:
@@ -54,18 +58,33 @@ def hosts_of(report: Report) -> list[str]:
     return sorted({f"{app.name}.{suffix}" for app in report.apps for suffix in report.suffixes})
 
 
-def _judge(host: str, answer: Answer, served: set[str]) -> Check:
+def _judge(host: str, answer: Answer, served: set[str], sync: str) -> Check:
+    """``sync``: the command that writes the names into /etc/hosts."""
     name = f"name:{host}"
-    if answer.is_here and served.isdisjoint(answer.addresses):
-        return Check(name, FAIL, f"{answer}, where the daemon does not listen", "locald daemon restart")
-    if answer.is_here:
+    if answer.is_here and not served.isdisjoint(answer.addresses):
         return Check(name, OK, str(answer))
     if answer.addresses:
-        return Check(name, FAIL, f"{answer}: that is not this machine", SYNC)
+        wrong = [address for address in answer.addresses if address not in served]
+        why = "where the daemon does not listen" if answer.is_here else "that is not this machine"
+        return Check(name, FAIL, f"{answer}{', ' if answer.is_here else ': '}{why}", _unlisted(host, wrong) or sync)
     if host.endswith(f".{LOCALHOST}"):
         words = f"{answer}: browsers and curl know it by themselves, Python, Node and others do not"
-        return Check(name, WARN, words, SYNC)
-    return Check(name, FAIL, str(answer), SYNC)
+        return Check(name, WARN, words, sync)
+    return Check(name, FAIL, str(answer), sync)
+
+
+def _unlisted(host: str, addresses: Iterable[str]) -> str:
+    """The command that takes the name from lines of /etc/hosts that lead it to these addresses, "" for no such line: a
+    line of ours beside them would add its addresses, and not replace theirs."""
+    try:
+        lines = [line.partition("#")[0].split() for line in HOSTS.read_text(errors="replace").splitlines()]
+    except OSError:
+        return ""
+    found = [address for address in addresses if any(line[:1] == [address] and host in line[1:] for line in lines)]
+    in_place = "-i ''" if sys.platform == "darwin" else "-i"
+    name, blank = host.replace(".", r"\."), "[[:space:]]"
+    cut = [rf"-e '/^{blank}*{each}{blank}/s/{blank}{name}({blank}|$)/\1/'" for each in found]
+    return f"sudo sed -E {in_place} {' '.join(cut)} {HOSTS}" if found else ""
 
 
 def resolve(hosts: Iterable[str], limit_s: float = LIMIT_S) -> dict[str, Answer]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from locald.errors import LocaldError
+from locald.errors import LocaldError, RequestError
 
 __all__ = ["id_of", "path_of"]
 
@@ -22,7 +22,7 @@ def path_of(service: str) -> str:
     """The folder below the journal's.  Raises LocaldError for a name without one."""
     parts = ["".join(map(_escape, part.encode("utf-8", "surrogateescape"))) for part in service.split("/")]
     if not all(0 < len(part) <= PART_MAX for part in parts):
-        raise LocaldError(f"{service!r} cannot have a log: each part of the name needs a letter, and few of them")
+        raise RequestError(f"{service!r} cannot have a log: each part of the name needs a letter, and few of them")
     return "/".join(parts)
 
 

@@ -192,10 +192,10 @@ class Trail:
         except FileNotFoundError:
             return False
         except OSError as error:
-            raise LocaldError(f"{path} cannot be read: {error.strerror}", f"ls -l {path}") from None
+            raise LocaldError(f"{path} cannot be read: {error.strerror}", f"ls -l {path}", check="log") from None
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             os.close(fd)
-            raise LocaldError(f"{path} cannot be read: it is no file", f"ls -l {path}")
+            raise LocaldError(f"{path} cannot be read: it is no file", f"ls -l {path}", check="log")
         self.close()
         self._fd, self._number, self._offset = fd, number, 0
         return True

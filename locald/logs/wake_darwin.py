@@ -53,7 +53,9 @@ class Wake:
         except FileNotFoundError:
             return -1
         except OSError as error:
-            raise LocaldError(f"the log cannot be followed: {path}: {error.strerror}", "ulimit -n") from None
+            raise LocaldError(
+                f"the log cannot be followed: {path}: {error.strerror}", "ulimit -n", check="limits"
+            ) from None
         self._folders[fd] = folder
         notes = queue.KQ_NOTE_WRITE | queue.KQ_NOTE_EXTEND
         event = queue.kevent(fd, queue.KQ_FILTER_VNODE, queue.KQ_EV_ADD | queue.KQ_EV_CLEAR, notes)

@@ -25,7 +25,7 @@ class Wake:
         if self._fd < 0:
             reason = os.strerror(ctypes.get_errno())
             hint = "sudo sysctl fs.inotify.max_user_instances=1024   (or do without -f)"
-            raise LocaldError(f"the log cannot be followed: inotify_init1: {reason}", hint)
+            raise LocaldError(f"the log cannot be followed: inotify_init1: {reason}", hint, check="limits")
         self._also = also
         self._folders: dict[int, str] = {}
         self._poll = select.poll()

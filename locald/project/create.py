@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from locald.errors import LocaldError
+from locald.errors import ProjectError, RequestError
 from locald.project import find
 from locald.project.files import absolute
 from locald.project.model import Project, Service
@@ -23,7 +23,7 @@ def create(folder: Path, environ: Mapping[str, str], command: str, force: bool) 
     folder = absolute(folder)
     file = folder / find.NAME
     if os.path.lexists(file) and not force:
-        raise LocaldError(f"{file} is there already", "locald config --check looks at it; --force writes it anew")
+        raise RequestError(f"{file} is there already", "locald config --check looks at it; --force writes it anew")
     if command:
         found = find.project_of(folder, file, {"web": Service(command)}, "as you said")
     else:
@@ -32,9 +32,9 @@ def create(folder: Path, environ: Mapping[str, str], command: str, force: bool) 
     try:
         _write(file, text_of(found).encode(), force)
     except FileExistsError:
-        raise LocaldError(f"{file} is there now", "somebody else wrote it in this moment: look at it") from None
+        raise RequestError(f"{file} is there now", "somebody else wrote it in this moment: look at it") from None
     except OSError as error:
-        raise LocaldError(f"{file} cannot be written: {error.strerror}", f"ls -ld {folder}") from None
+        raise ProjectError(f"{file} cannot be written: {error.strerror}", f"ls -ld {folder}") from None
     return found
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
-from locald.errors import LocaldError
+from locald.errors import LocaldError, ProjectError
 
 __all__ = ["parse"]
 
@@ -84,7 +84,7 @@ def _expanded(text: str, look: Callable[[str], str], escapes: bool) -> str:
 
 def _error(text: str, at: int, file: str, what: str, hint: str) -> LocaldError:
     number = text.count("\n", 0, at) + 1
-    return LocaldError(f"{file}:{number}: {what}", f"{hint}   (edit {file})" if hint else f"edit {file}")
+    return ProjectError(f"{file}:{number}: {what}", f"{hint}   (edit {file})" if hint else f"edit {file}")
 
 
 def _line(text: str, at: int) -> str:

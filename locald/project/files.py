@@ -6,7 +6,7 @@ import os
 import stat
 from pathlib import Path
 
-from locald.errors import LocaldError
+from locald.errors import ProjectError, RequestError
 
 __all__ = ["absolute", "read_text"]
 
@@ -18,7 +18,7 @@ def absolute(path: Path) -> Path:
     try:
         return Path(os.path.abspath(path))
     except OSError:
-        raise LocaldError("the folder you are in is not there any more", "cd to one that is") from None
+        raise RequestError("the folder you are in is not there any more", "cd to one that is") from None
 
 
 def read_text(path: Path) -> str:
@@ -27,15 +27,15 @@ def read_text(path: Path) -> str:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a FIFO there would be waited for
         with os.fdopen(fd, "rb") as file:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise LocaldError(f"{path} is no file", f"ls -l {path}")
+                raise ProjectError(f"{path} is no file", f"ls -l {path}")
             data = file.read(SIZE_MAX + 1)
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise LocaldError(f"{path} cannot be read: {why}", f"ls -l {path}") from None
+        raise ProjectError(f"{path} cannot be read: {why}", f"ls -l {path}") from None
     if len(data) > SIZE_MAX:
-        raise LocaldError(f"{path} has more than {SIZE_MAX} bytes", f"ls -l {path}")
+        raise ProjectError(f"{path} has more than {SIZE_MAX} bytes", f"ls -l {path}")
     try:
         return data.decode()
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise LocaldError(f"{path}:{line}: it is not UTF-8", f"edit {path}, and save it as UTF-8") from None
+        raise ProjectError(f"{path}:{line}: it is not UTF-8", f"edit {path}, and save it as UTF-8") from None

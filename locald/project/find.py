@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from locald.errors import LocaldError
+from locald.errors import LocaldError, ProjectError, RequestError
 from locald.names import derive
 from locald.project import hosts, read, worktree
 from locald.project.files import absolute, read_text
@@ -45,7 +45,7 @@ def guessed(folder: Path) -> Project:
     found = guess(folder)
     if found is None:
         why = f"there is no {NAME} in {folder}, nor a Procfile, a package.json with a script dev, or another known sign"
-        raise LocaldError(f"{why} of what to run", "locald init -- CMD, with the command that starts it")
+        raise RequestError(f"{why} of what to run", "locald init -- CMD, with the command that starts it")
     return project_of(folder, folder / found.source, found.services, found.said)
 
 
@@ -75,7 +75,7 @@ def _refuse_others(file: Path, above: bool) -> None:
     except OSError:
         return  # it is gone again, which reading it will say
     if above and owner not in (os.getuid(), 0):
-        raise LocaldError(
+        raise ProjectError(
             f"{file} belongs to uid {owner}, and is above the folder you are in: what it says would be run as you",
             f"cd {file.parent}, if that is what you want",
         )
@@ -102,7 +102,7 @@ def _derived(folder: Path, tree: worktree.Worktree | None) -> str:
     try:
         return derive(folder, _called(folder, tree))
     except LocaldError as error:
-        raise LocaldError(error.message, f'[project] with name = "my-app", in {folder / NAME}') from None
+        raise ProjectError(error.message, f'[project] with name = "my-app", in {folder / NAME}') from None
 
 
 def _called(folder: Path, tree: worktree.Worktree | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from locald import toml
-from locald.errors import Exit, LocaldError
+from locald.errors import Exit, ProjectError, RequestError
 from locald.project.model import Service
 
 __all__ = ["cycle", "needed", "order"]
@@ -15,7 +15,7 @@ def order(services: Mapping[str, Service]) -> list[str]:
     """Each after what it depends on; of equals, as the file has them.  Raises LocaldError for a cycle, named whole."""
     found = cycle(services)
     if found:
-        raise LocaldError(f"these services wait for each other: {' -> '.join(found)}", "take one depends_on away")
+        raise ProjectError(f"these services wait for each other: {' -> '.join(found)}", "take one depends_on away")
     done: dict[str, None] = {}
     # Not recursive: a chain may be longer than the stack is deep.
     for name in services:
@@ -37,7 +37,7 @@ def needed(services: Mapping[str, Service], names: Iterable[str]) -> list[str]:
     for name in left:
         if name not in services:
             hint = toml.near(name, services, "the services are")
-            raise LocaldError(f"there is no service {name}", hint, Exit.USAGE)
+            raise RequestError(f"there is no service {name}", hint, Exit.USAGE)
     while left:
         name = left.pop()
         if name not in wanted:

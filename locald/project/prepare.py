@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from locald.errors import LocaldError
+from locald.errors import ProjectError
 from locald.project import dotenv, package
 from locald.project.files import read_text
 from locald.project.launch import Launch, directory, environment, launch
@@ -47,7 +47,7 @@ def check(project: Project, environ: Mapping[str, str]) -> None:
 def _directory(project: Project, name: str) -> Path:
     folder = Path(directory(project, project.services[name]))
     if not os.path.isdir(folder):
-        raise LocaldError(f"{project.source}: services.{name}.workdir: there is no folder {folder}", "")
+        raise ProjectError(f"{project.source}: services.{name}.workdir: there is no folder {folder}", "")
     return folder
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from locald.errors import LocaldError
+from locald.errors import ProjectError
 from locald.names import from_text
 from locald.project.model import Service
 from locald.project.tools import recognise
@@ -32,17 +32,19 @@ def parse(text: str, file: str, scripts: Scripts = lambda folder: {}) -> dict[st
             continue
         match = LINE.fullmatch(words)
         if not match:
-            raise LocaldError(f"{file}:{number}: {words[:60]!r} is no line of a Procfile", "web: npm start")
+            raise ProjectError(f"{file}:{number}: {words[:60]!r} is no line of a Procfile", "web: npm start")
         if "\0" in words:
-            raise LocaldError(f"{file}:{number}: it has a NUL in it, which no program can be given", f"edit {file}")
+            raise ProjectError(f"{file}:{number}: it has a NUL in it, which no program can be given", f"edit {file}")
         if match[1] == RELEASE:
             continue
         name = from_text(match[1])
         if not name or name in services:
             why = "there is one of this name already" if name else "no name can be made of it"
-            raise LocaldError(f"{file}:{number}: {match[1]}: {why}", "each needs a name of its own: letters and digits")
+            raise ProjectError(
+                f"{file}:{number}: {match[1]}: {why}", "each needs a name of its own: letters and digits"
+            )
         serves = name == WEB or OWN_PORT.search(match[2]) or recognise(match[2], scripts)
         services[name] = Service(match[2], port="auto" if serves else None)
     if not services:
-        raise LocaldError(f"{file}: it has no line with a service", "web: npm start")
+        raise ProjectError(f"{file}: it has no line with a service", "web: npm start")
     return services

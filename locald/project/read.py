@@ -12,7 +12,7 @@ from typing import Any, NoReturn, TypeVar
 import msgspec
 
 from locald import toml
-from locald.errors import LocaldError
+from locald.errors import LocaldError, ProjectError
 from locald.names import from_text
 from locald.project import hosts
 from locald.project.lines import Path, find_lines
@@ -57,7 +57,7 @@ def check(project: Project, reader: Reader | None = None) -> None:
 
 
 def _bare_refusal(path: Path, what: str, hint: str) -> NoReturn:
-    raise LocaldError(f"{toml.key_text(path)}: {what}", hint)
+    raise ProjectError(f"{toml.key_text(path)}: {what}", hint)
 
 
 class Reader:
@@ -65,14 +65,14 @@ class Reader:
 
     def __init__(self, text: str, file: str) -> None:
         self._name = file
-        found = toml.load(text, file, EXAMPLE)
+        found = toml.load(text, file, EXAMPLE, ProjectError)
         self._lines = find_lines(text)
         self.file = self._read(found)
 
     def refuse(self, path: Path, what: str, hint: str = "") -> NoReturn:
         """Raise LocaldError for a key."""
         edit = f"edit {self._name}"
-        raise LocaldError(f"{self._where(path)} {toml.key_text(path)}: {what}", f"{hint}   ({edit})" if hint else edit)
+        raise ProjectError(f"{self._where(path)} {toml.key_text(path)}: {what}", f"{hint}   ({edit})" if hint else edit)
 
     def _where(self, path: Path) -> str:
         """ "FILE:LINE:", of the nearest key above that has a line."""
@@ -166,7 +166,7 @@ class Reader:
         if key:
             where = (*path, key)
             message = f"{self._where(where)} {toml.key_text(where)} is no setting"
-            raise LocaldError(message, f"{hint}   (edit {self._name})")
+            raise ProjectError(message, f"{hint}   (edit {self._name})")
 
     def _convert(self, table: object, struct: type[S], path: Path) -> S:
         if not isinstance(table, dict):

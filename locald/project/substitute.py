@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping
 
 from msgspec import Struct
 
-from locald.errors import LocaldError
+from locald.errors import ProjectError
 from locald.project import hosts
 from locald.project.model import Project, Service
 
@@ -73,10 +73,10 @@ def substitute(text: str, project: Project, name: str, places: Mapping[str, Plac
         service, key = _split(match, project.services)
         place = places.get(service)
         if place is None:
-            raise LocaldError(f"{match[0]}: {service} has no place yet", f"add {service} to depends_on")
+            raise ProjectError(f"{match[0]}: {service} has no place yet", f"add {service} to depends_on")
         value = hosts.full(project, service) if key == "name" and place.serves else _value(place, key)
         if not value:
-            raise LocaldError(f"{match[0]}: {service} has no {key}", _remedy(place))
+            raise ProjectError(f"{match[0]}: {service} has no {key}", _remedy(place))
         return value
 
     def mine(match: re.Match[str]) -> str:
@@ -97,11 +97,11 @@ def _split(match: re.Match[str], known: Mapping[str, object]) -> tuple[str, str]
     empty, _, rest = match["rest"].partition(".")
     service, dot, key = rest.rpartition(".")
     if empty or not dot or not match["end"]:
-        raise LocaldError(f"{text!r} is no reference", "${services.NAME.url}, with a name of a service")
+        raise ProjectError(f"{text!r} is no reference", "${services.NAME.url}, with a name of a service")
     if service not in known:
-        raise LocaldError(f"{text}: there is no service {service}", _near(service, list(known)))
+        raise ProjectError(f"{text}: there is no service {service}", _near(service, list(known)))
     if key not in KEYS:
-        raise LocaldError(f"{text}: a service has no {key}", _near(key, list(KEYS)))
+        raise ProjectError(f"{text}: a service has no {key}", _near(key, list(KEYS)))
     return service, key
 
 

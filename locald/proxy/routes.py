@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from locald.errors import Exit, LocaldError, NameTaken
+from locald.errors import Exit, NameTaken, RequestError
 from locald.proxy.gate import Gate
 from locald.proxy.targets import Target, Targets, UnixTarget
 
@@ -55,9 +55,9 @@ class Route:
     def __post_init__(self) -> None:
         """Raises LocaldError for what could never be found."""
         if len(self.name) > NAME_MAX or not NAME.fullmatch(self.name):
-            raise LocaldError(f"{self.name!r} cannot be the name of a route", "", Exit.USAGE)
+            raise RequestError(f"{self.name!r} cannot be the name of a route", "", Exit.USAGE)
         if prefix(self.path.decode()) != self.path or self.strip not in (b"", self.path):
-            raise LocaldError(f"{self.path.decode()!r} cannot be the prefix of a route", "", Exit.USAGE)
+            raise RequestError(f"{self.path.decode()!r} cannot be the prefix of a route", "", Exit.USAGE)
 
     @property
     def key(self) -> tuple[str, bytes]:
@@ -210,7 +210,7 @@ def prefix(text: str) -> bytes:
     path = text.removesuffix("/")
     if PREFIX.fullmatch(path) and len(path) <= PATH_MAX:
         return path.encode()
-    raise LocaldError(
+    raise RequestError(
         f"{text!r} cannot be a prefix of paths: it begins with a slash, its segments are neither empty nor dots, and "
         f"what a URL must encode is encoded (at most {PATH_MAX} bytes)",
         "for example: --path /api",

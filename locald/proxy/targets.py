@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address
 
-from locald.errors import Exit, LocaldError
+from locald.errors import Exit, LocaldError, RequestError
 
 __all__ = ["Target", "Targets", "UnixTarget", "local", "parse", "spell"]
 
@@ -65,7 +65,7 @@ def parse(text: str) -> Targets:
         pass
     # A name of this proxy is open to every page and user of this machine: what it leads to should not be more than
     # they reach anyway.
-    raise LocaldError(
+    raise RequestError(
         f"{text!r} is not of this machine: a target is {FORMS}",
         "for a server elsewhere, have ssh bring it here: ssh -N -L 3000:HOST:PORT SERVER, and name port 3000",
         Exit.USAGE,
@@ -98,4 +98,4 @@ def _path(text: str, path: str) -> str:
 
 
 def _refusal(text: str, why: str) -> LocaldError:
-    return LocaldError(f"{text!r} {why}", f"a target is {FORMS}", Exit.USAGE)
+    return RequestError(f"{text!r} {why}", f"a target is {FORMS}", Exit.USAGE)

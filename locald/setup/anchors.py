@@ -104,7 +104,7 @@ class LinuxStore:
         try:
             files.replace(path, pem, MODE)
             if why := self._run(*self._layout.update):
-                raise LocaldError(f"{self.how}: {why}", f"see what it says: sudo {self.how}")
+                raise LocaldError(f"{self.how}: {why}", f"see what it says: sudo {self.how}", check="ca-anchor")
         except BaseException as error:
             left = self.drop([Anchor(uid, root, path, intact=False)])
             if left and isinstance(error, LocaldError):

@@ -39,7 +39,9 @@ class Keychain:
             with _file(pem) as file:
                 why = _security(*words, file.name).why()
             if why:
-                raise LocaldError(f"security add-trusted-cert: {why}", "run this again at the screen, and allow it")
+                raise LocaldError(
+                    f"security add-trusted-cert: {why}", "run this again at the screen, and allow it", check="ca-anchor"
+                )
         except BaseException as error:
             left = self.drop([Anchor(uid, root, KEYCHAIN, intact=False)])
             if left and isinstance(error, LocaldError):

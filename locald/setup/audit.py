@@ -7,24 +7,29 @@ from __future__ import annotations
 
 import datetime
 import os
+import pwd
 import re
+import shlex
 import stat
-from collections.abc import Iterator
+import sys
+from collections import defaultdict
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
 from locald import built
 from locald.errors import LocaldError
+from locald.files import mount_point
 from locald.paths import POLICY, SHIM
 from locald.setup import apparmor, certificates, files, hosts, policy, processes, source
 from locald.setup.certificates import find_store
 from locald.setup.form import BY_CAPABILITY, FORMS, SETUID
 from locald.setup.person import find as find_person
 
-__all__ = ["Check", "audit", "helper"]
+__all__ = ["AGAIN", "Check", "audit", "granted", "helper"]
 
-AGAIN = "sudo locald-setup   (without sudo it prints the whole command)"
+AGAIN = "sudo locald-setup"
 PACKAGE = f"install, or install again, the package of your system that has {SHIM}"
 HELPER = PACKAGE if built.SHIM else AGAIN
 PROTOCOL = 1  # csrc/shim/shim.h has the same number
@@ -100,9 +105,15 @@ def _other_power(capability: bytes) -> str:
 def _mount() -> Iterator[Check]:
     if os.path.exists(SHIM):
         nosuid = bool(os.statvfs(SHIM).f_flag & os.ST_NOSUID)
-        yield Check(
-            "shim-mount", not nosuid, "mounted nosuid" if nosuid else "not mounted nosuid", f"findmnt -T {SHIM}"
-        )
+        yield Check("shim-mount", not nosuid, "mounted nosuid" if nosuid else "not mounted nosuid", _remount())
+
+
+def _remount() -> str:
+    """The command that takes nosuid off the mount that the helper is on, whatever part of a file system that is."""
+    folder = shlex.quote(mount_point(SHIM))
+    if sys.platform == "darwin":
+        return f"sudo mount -u -o suid {folder}"
+    return f"sudo mount -o remount,bind,suid {folder}"
 
 
 def _hash(data: bytes) -> Check:
@@ -131,6 +142,9 @@ def _protocol() -> Check:
 def _policy(uid: int | None) -> Iterator[Check]:
     try:
         fd = files.open_file(POLICY)
+    except PermissionError as error:  # the helper reads it as the user who calls, too
+        yield Check("policy-readable", False, f"{POLICY}: {error.strerror}", f"sudo chmod a+r {POLICY}")
+        return
     except OSError as error:
         yield Check("policy-installed", False, f"{POLICY}: {error.strerror}", AGAIN)
         return
@@ -139,18 +153,47 @@ def _policy(uid: int | None) -> Iterator[Check]:
         text = file.read(policy.LIMIT + 1)
     right = seen.st_uid == 0 and not seen.st_mode & 0o022 and seen.st_nlink == 1
     shown = f"{POLICY}, {stat.filemode(seen.st_mode)}, uid {seen.st_uid}, {seen.st_nlink} name(s)"
-    yield Check("policy-installed", right, shown, f"sudo rm {POLICY}; then {AGAIN}")
+    yield Check("policy-installed", right, shown, f"sudo rm {POLICY} && {AGAIN}")
     # The helper reads it as the user who calls.
     yield Check("policy-readable", bool(seen.st_mode & stat.S_IROTH), "for all to read", f"sudo chmod a+r {POLICY}")
     try:
         lines = policy.parse(text)
     except LocaldError as error:
-        yield Check("policy-lines", False, error.message, f"sudo rm {POLICY}; then {AGAIN}")
+        yield Check("policy-lines", False, error.message, f"sudo rm {POLICY} && {AGAIN}")
         return
     yield Check("policy-lines", True, f"{len(lines)} line(s), {len(text)} of {policy.LIMIT} bytes")
     if uid is not None:
-        mine = [f"{port} on {address}" for who, address, port in lines if who == uid]
-        yield Check("policy-user", bool(mine), f"uid {uid} may have {', '.join(mine) or 'no port'}", AGAIN)
+        mine = {(address, port) for who, address, port in lines if who == uid}
+        yield Check("policy-user", bool(mine), f"{_person(uid)} may have {_ports(mine)}", AGAIN)
+
+
+def _person(uid: int) -> str:
+    try:
+        return f"{pwd.getpwuid(uid).pw_name} (uid {uid})"
+    except KeyError:
+        return f"uid {uid}"
+
+
+def _ports(granted: Collection[tuple[str, int]]) -> str:
+    """In words: the ports 80 and 443 of 127.0.0.1, and the port 80 of ::1."""
+    by_address = defaultdict(list)
+    for address, port in sorted(granted):
+        by_address[address].append(str(port))
+    words = [
+        f"the port{'s' if len(ports) > 1 else ''} {' and '.join(ports)} of {address}"
+        for address, ports in by_address.items()
+    ]
+    return ", and ".join(words) or "no port"
+
+
+def granted(uid: int) -> set[tuple[str, int]] | None:
+    """The addresses and ports that the policy gives to this user; None where that cannot be read."""
+    try:
+        with os.fdopen(files.open_file(POLICY), "rb") as file:
+            lines = policy.parse(file.read(policy.LIMIT + 1))
+    except (OSError, LocaldError):
+        return None
+    return {(address, port) for who, address, port in lines if who == uid}
 
 
 def _residue() -> Iterator[Check]:
@@ -222,7 +265,9 @@ def _hosts() -> Iterator[Check]:
     try:
         counts = hosts.count()
     except LocaldError as error:
-        yield Check("hosts", False, error.message, error.hint)
+        # Without the lines of a block, the names in it are anybody's, and locald-setup --hosts makes a block anew.
+        remedy = f"sudo sed -i.locald -E '/^#[[:space:]]*(BEGIN|END)[[:space:]]+locald/d' {hosts.HOSTS}"
+        yield Check("hosts", False, error.message, remedy)
         return
     if counts:
         said = ", ".join(f"{number} for uid {uid}" for uid, number in counts.items())

@@ -31,9 +31,9 @@ def public_key(pem: bytes) -> ec.EllipticCurvePublicKey:
     try:
         key = serialization.load_pem_public_key(pem)
     except ValueError:
-        raise LocaldError("the user's process gave no public key") from None
+        raise LocaldError("the user's process gave no public key", check="authority") from None
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise LocaldError("the user's public key is not one of P-256")
+        raise LocaldError("the user's public key is not one of P-256", check="authority")
     return key
 
 

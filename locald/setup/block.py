@@ -102,4 +102,5 @@ def _doubt(number: int, what: str) -> LocaldError:
     return LocaldError(
         f"/etc/hosts was left as it is: line {number} {what}",
         "mend it, or remove locald's lines from it; then run this again",
+        check="hosts",
     )

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from locald.errors import LocaldError
+from locald.errors import LocaldError, RequestError
 from locald.setup import domains, processes, roots
 from locald.setup.person import Person
 from locald.setup.roots import Anchor, Root, Store
@@ -97,7 +97,7 @@ def install(person: Person, asked: tuple[str, ...], trust: bool, now: datetime.d
     had = permitted_of(person.uid) if trust else tuple(filter(domains.is_domain, state.claimed))
     wanted = tuple(dict.fromkeys((domains.ALWAYS, *had, *asked)))
     if len(wanted) > domains.COUNT_MAX:
-        raise LocaldError(
+        raise RequestError(
             f"the authority would be for {len(wanted)} domains, more than {domains.COUNT_MAX}",
             "sudo locald-setup --uninstall forgets those that it is for now",
         )

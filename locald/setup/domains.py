@@ -10,7 +10,7 @@ import ipaddress
 import re
 from collections.abc import Iterable
 
-from locald.errors import LocaldError
+from locald.errors import LocaldError, RequestError
 
 __all__ = ["ALWAYS", "COUNT_MAX", "check", "is_below", "is_domain", "warning"]
 
@@ -32,26 +32,26 @@ BRANCHES = ("ac", "co", "com", "edu", "gob", "gov", "gouv", "mil", "ne", "net", 
 def check(name: str) -> str:
     """The domain.  Raises LocaldError with what is wrong with it, and what may have been meant."""
     if not name.isascii():
-        raise LocaldError(
+        raise RequestError(
             f"the domain {name!r} is not in ASCII", "write it as browsers send it: its labels then begin with xn--"
         )
     plain = name.lower().removeprefix("*").strip(".")
     meant = f"did you mean {plain}?" if plain and plain != name else ""
     if "*" in name:
-        raise LocaldError(f"the domain {name!r} is a wildcard", f"{plain}: it covers all names below it, too")
+        raise RequestError(f"the domain {name!r} is a wildcard", f"{plain}: it covers all names below it, too")
     if _is_address(name):
-        raise LocaldError(f"{name!r} is an address", "the authority signs for names only")
+        raise RequestError(f"{name!r} is an address", "the authority signs for names only")
     labels = name.split(".")
     if len(name) > LENGTH_MAX or not all(LABEL.fullmatch(label) for label in labels) or labels[-1].isdecimal():
-        raise LocaldError(f"{name!r} is no domain: lower-case letters, digits and hyphens, joined by dots", meant)
+        raise RequestError(f"{name!r} is no domain: lower-case letters, digits and hyphens, joined by dots", meant)
     if len(labels) == 1 and name not in (*PRIVATE, *INTERNAL, *DOUBTFUL):
-        raise LocaldError(
+        raise RequestError(
             f"the domain {name!r} is everybody's: whoever had the authority's key could be any site below it",
             f"a domain of your own below it (shop.{name}), or one that is for private use: test, internal, home.arpa",
         )
     if len(labels) == 2 and labels[0] in BRANCHES and len(labels[1]) == 2:
         hint = f"a domain of your own below it: shop.{name}"
-        raise LocaldError(f"the domain {name!r} is everybody's, as {labels[1]!r} is", hint)
+        raise RequestError(f"the domain {name!r} is everybody's, as {labels[1]!r} is", hint)
     return name
 
 

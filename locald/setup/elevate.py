@@ -16,12 +16,12 @@ import click
 
 from locald.errors import Exit
 
-__all__ = ["elevate"]
+__all__ = ["elevate", "whole"]
 
 
 def elevate(arguments: Sequence[str]) -> int:
     """Print the command that has root; on a terminal, run it if the user agrees.  The exit code otherwise."""
-    command = ["sudo", *_ourselves(), *arguments]
+    command = [*shlex.split(whole()), *arguments]
     click.echo("This needs root, for files that only root may write:\n", err=True)
     click.echo(f"    {shlex.join(command)}\n", err=True)
     if sys.stdin.isatty() and sys.stdout.isatty() and click.confirm("Run it now?", default=True):
@@ -30,6 +30,11 @@ def elevate(arguments: Sequence[str]) -> int:
         except OSError as error:
             click.echo(f"sudo cannot be run: {error.strerror}", err=True)
     return Exit.NEEDS_ROOT
+
+
+def whole() -> str:
+    """`sudo locald-setup`, as sudo finds it."""
+    return shlex.join(["sudo", *_ourselves()])
 
 
 def _ourselves() -> list[str]:

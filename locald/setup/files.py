@@ -46,12 +46,18 @@ def check_parents(path: str) -> None:
         except FileNotFoundError:
             return  # this one and those below are ours to make
         if not stat.S_ISDIR(seen.st_mode):
-            raise LocaldError(f"{folder} is not a folder", f"look at it: ls -ld {folder}")
+            raise LocaldError(f"{folder} is not a folder", f"look at it: ls -ld {folder}", check="shim-parents")
         if seen.st_uid != 0:
-            raise LocaldError(f"{folder} belongs to uid {seen.st_uid}, not to root", f"sudo chown root {folder}")
+            raise LocaldError(
+                f"{folder} belongs to uid {seen.st_uid}, not to root", f"sudo chown root {folder}", check="shim-parents"
+            )
         if seen.st_mode & 0o022:
             mode = stat.filemode(seen.st_mode)
-            raise LocaldError(f"{folder} can be written by others than root ({mode})", f"sudo chmod go-w {folder}")
+            raise LocaldError(
+                f"{folder} can be written by others than root ({mode})",
+                f"sudo chmod go-w {folder}",
+                check="shim-parents",
+            )
 
 
 def make_folder(path: str) -> None:
@@ -211,5 +217,7 @@ def _unlink(name: str, directory: int) -> None:
 
 def _failure(path: str, error: OSError) -> LocaldError:
     return LocaldError(
-        f"{path} was not changed: {error.strerror}", f"look at it: ls -ld {path}; df {os.path.dirname(path)}"
+        f"{path} was not changed: {error.strerror}",
+        f"look at it: ls -ld {path}; df {os.path.dirname(path)}",
+        check="shim-parents",
     )

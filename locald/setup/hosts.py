@@ -102,6 +102,7 @@ def names_of(person: Person, permitted: Iterable[str]) -> tuple[list[str], list[
         raise LocaldError(
             f"the daemon of {person.name} does not run, and it alone knows the names",
             f"as {person.name}: locald daemon start; then run this again",
+            check="daemon",
         )
     try:
         report = json.loads(outcome.out)
@@ -111,7 +112,7 @@ def names_of(person: Person, permitted: Iterable[str]) -> tuple[list[str], list[
             raise ValueError
     except (ValueError, KeyError, TypeError, RecursionError):
         why = outcome.why() or "no report that this locald understands"
-        raise LocaldError(f"the process of {person.name} does not say its routes: {why}") from None
+        raise LocaldError(f"the process of {person.name} does not say its routes: {why}", check="daemon") from None
     return _sorted_out(apps, suffixes, permitted)
 
 
@@ -218,4 +219,4 @@ def _remover(path: str) -> Callable[[], None]:
 
 
 def _refusal(why: str, hint: str = f"look at it: ls -l {HOSTS}") -> LocaldError:
-    return LocaldError(f"{HOSTS} was left as it is: {why}", hint)
+    return LocaldError(f"{HOSTS} was left as it is: {why}", hint, check="hosts")

@@ -34,11 +34,11 @@ def aliases() -> set[str]:
     try:
         text = Path(KEYSTORE).read_bytes()
     except OSError as error:
-        raise LocaldError(f"{KEYSTORE} cannot be read: {error.strerror}", f"ls -l {KEYSTORE}") from None
+        raise LocaldError(f"{KEYSTORE} cannot be read: {error.strerror}", f"ls -l {KEYSTORE}", check="trust") from None
     if not text.startswith(JKS):
         listed = _run("-list")
         if why := listed.why():
-            raise LocaldError(f"{KEYSTORE} cannot be read: {why}", f"keytool -list -keystore {KEYSTORE}")
+            raise LocaldError(f"{KEYSTORE} cannot be read: {why}", f"keytool -list -keystore {KEYSTORE}", check="trust")
         text = listed.out
     return {name.decode() for name in ALIAS.findall(text)}
 

@@ -14,10 +14,10 @@ import click
 
 import locald
 from locald import built
-from locald.errors import Exit, LocaldError
+from locald.errors import Exit, LocaldError, RequestError
 from locald.setup import certificates, domains, hosts, plan, source
-from locald.setup.audit import Check, audit
-from locald.setup.elevate import elevate
+from locald.setup.audit import AGAIN, Check, audit
+from locald.setup.elevate import elevate, whole
 from locald.setup.form import BY_CAPABILITY, SETUID
 from locald.setup.person import find as find_person
 from locald.setup.policy import PORT_LAST, UID_LAST, canonical
@@ -168,7 +168,7 @@ def _plan(asked: Asked) -> Plan:
     person = find_person(uid, asked.folder)
     if asked.hosts:
         if person is None:
-            raise LocaldError(f"uid {uid} has no account with a home here, so it has no routes")
+            raise RequestError(f"uid {uid} has no account with a home here, so it has no routes")
         return hosts.install(person, (*certificates.permitted_of(uid), *asked.domains))
     form = BY_CAPABILITY if asked.file_capability else SETUID
     addresses, ports = dict.fromkeys([*ADDRESSES, *asked.addresses]), dict.fromkeys([*PORTS, *asked.ports])
@@ -225,14 +225,18 @@ def _check(asked: Asked) -> int:
     for check in checks:
         click.echo(f"{'ok  ' if check.ok else 'FAIL'}  {check.id:{width}}  {check.evidence}")
         if not check.ok and check.remedy:
-            click.echo(f"      {'':{width}}  hint: {check.remedy}")
+            click.echo(f"      {'':{width}}  hint: {_typed(check)}")
     return Exit.OK if ok else Exit.FAILED
 
 
 def _facts(check: Check) -> dict[str, str]:
     """As `locald doctor --json` has its checks."""
-    status, remedy = ("ok", "") if check.ok else ("fail", check.remedy)
+    status, remedy = ("ok", "") if check.ok else ("fail", _typed(check))
     return {"id": check.id, "status": status, "evidence": check.evidence, "remedy": remedy}
+
+
+def _typed(check: Check) -> str:
+    return check.remedy.replace(AGAIN, whole())
 
 
 def _closing(changed: bool, asked: Asked, code: int) -> str:
@@ -251,7 +255,7 @@ def _uid(user: str | None) -> int:
     """The uid of --user, else of who typed sudo."""
     given = user or os.environ.get("SUDO_UID") or (None if os.geteuid() == 0 else str(os.getuid()))
     if given is None:
-        raise LocaldError(
+        raise RequestError(
             "whom shall the ports be granted to? There is no user behind sudo", "locald-setup --user NAME"
         )
     if given.isascii() and given.isdigit():
@@ -260,9 +264,9 @@ def _uid(user: str | None) -> int:
         try:
             uid = pwd.getpwnam(given).pw_uid
         except (KeyError, ValueError):
-            raise LocaldError(f"there is no user {given!r}", "locald-setup --user NAME or UID") from None
+            raise RequestError(f"there is no user {given!r}", "locald-setup --user NAME or UID") from None
     if not 0 < uid <= UID_LAST:
-        raise LocaldError(
+        raise RequestError(
             "root needs no grant, and locald does not run as root" if uid == 0 else f"{uid} is no user's number",
             "locald-setup --user NAME",
         )
@@ -274,7 +278,9 @@ def main() -> None:
     try:
         code = setup.main(prog_name="locald-setup", standalone_mode=False)
     except LocaldError as error:
-        click.echo(f"error: {error.message}" + (f"\n\nhint: {error.hint}" if error.hint else ""), err=True)
+        more = f"locald doctor {error.check}" if error.check else ""
+        hint = "; more: ".join(filter(None, (error.hint, more)))
+        click.echo(f"error: {error.message}" + (f"\n\nhint: {hint}" if hint else ""), err=True)
         code = error.exit_code
     except click.ClickException as error:
         error.show()

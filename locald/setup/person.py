@@ -51,21 +51,27 @@ class Person:
             )
         except LocaldError as error:
             raise LocaldError(
-                f"as {self.name}: {error.message}", f"as {self.name}, see what it says: {' '.join(command)}"
+                f"as {self.name}: {error.message}",
+                f"as {self.name}, see what it says: {' '.join(command)}",
+                check="authority",
             ) from None
 
     def keeper(self, verb: str, stdin: bytes = b"") -> bytes:
         """What the keeper of the user's files answers (locald/tls/keeper.py).  Raises LocaldError where it refuses."""
         outcome = self.ask("locald.tls.keeper", verb, stdin=stdin)
         if outcome.code != 0:
-            raise LocaldError(f"the process of {self.name} says: {outcome.why()}", f"id {self.name}; df {self.home}")
+            raise LocaldError(
+                f"the process of {self.name} says: {outcome.why()}",
+                f"id {self.name}; df {self.home}",
+                check="authority",
+            )
         return outcome.out
 
     def _who(self) -> dict[str, Any]:
         if os.geteuid() == self.uid:
             return {}
         if os.geteuid() != 0:
-            raise LocaldError(f"only root can look at what is {self.name}'s")
+            raise LocaldError(f"only root can look at what is {self.name}'s", check="authority")
         groups = os.getgrouplist(self.name, self.gid)
         return {"user": self.uid, "group": self.gid, "extra_groups": groups}
 

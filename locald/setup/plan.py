@@ -67,7 +67,8 @@ def _packaged() -> list[Step]:
     """No step: none of ours can mend a helper that a package has, and without it nothing is set up."""
     wrong = next((check for check in helper() if not check.ok), None)
     if wrong:
-        raise LocaldError(f"the helper of your system's package is not as it should be: {wrong.evidence}", wrong.remedy)
+        what = f"the helper of your system's package is not as it should be: {wrong.evidence}"
+        raise LocaldError(what, wrong.remedy, check=wrong.id)
     return []
 
 
@@ -144,7 +145,9 @@ def _existing() -> list[policy.Line]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise LocaldError(f"{POLICY} cannot be read: {error.strerror}", f"look at it: ls -l {POLICY}") from None
+        raise LocaldError(
+            f"{POLICY} cannot be read: {error.strerror}", f"look at it: ls -l {POLICY}", check="policy-readable"
+        ) from None
     with os.fdopen(fd, "rb") as file:
         try:
             return policy.parse(file.read(policy.LIMIT + 1))
@@ -152,4 +155,5 @@ def _existing() -> list[policy.Line]:
             raise LocaldError(
                 f"{POLICY} is malformed, and was left as it is: {error.message}",
                 f"mend that line, or: sudo rm {POLICY}; then run this again",
+                check="policy-lines",
             ) from None

@@ -22,16 +22,16 @@ Line = tuple[int, str, int]  # uid, address, port
 def parse(text: bytes) -> list[Line]:
     """The lines of the file.  Raises LocaldError with the number of the first one that the helper would refuse."""
     if len(text) > LIMIT:
-        raise LocaldError(f"it has {len(text)} bytes, more than {LIMIT}")
+        raise LocaldError(f"it has {len(text)} bytes, more than {LIMIT}", check="policy-lines")
     if not text.startswith(HEADER.encode()):
-        raise LocaldError(f"line 1 is not {HEADER.strip()!r}")
+        raise LocaldError(f"line 1 is not {HEADER.strip()!r}", check="policy-lines")
     lines: list[Line] = []
     for number, raw in enumerate(text[len(HEADER) :].splitlines(keepends=True), 2):
         line = _line(raw)
         if line is None:
-            raise LocaldError(f"line {number} is not 'UID ADDRESS PORT': {raw[:80]!r}")
+            raise LocaldError(f"line {number} is not 'UID ADDRESS PORT': {raw[:80]!r}", check="policy-lines")
         if line in lines:
-            raise LocaldError(f"line {number} is there twice: {raw[:80]!r}")
+            raise LocaldError(f"line {number} is there twice: {raw[:80]!r}", check="policy-lines")
         lines.append(line)
     return lines
 
@@ -41,7 +41,10 @@ def merge(existing: Iterable[Line], wanted: Iterable[Line]) -> str:
     lines = list(dict.fromkeys([*existing, *wanted]))
     text = HEADER + "".join(f"{uid} {address} {port}\n" for uid, address, port in lines)
     if len(text) > LIMIT:
-        raise LocaldError(f"the policy would have {len(text)} bytes, more than the {LIMIT} that locald-shim reads")
+        raise LocaldError(
+            f"the policy would have {len(text)} bytes, more than the {LIMIT} that locald-shim reads",
+            check="policy-lines",
+        )
     return text
 
 

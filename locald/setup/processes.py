@@ -63,14 +63,14 @@ def run(
             cwd="/", start_new_session=True, umask=umask, bufsize=0, **who,
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError) as error:
-        raise LocaldError(f"{command[0]} cannot be started: {error}") from None
+        raise LocaldError(f"{command[0]} cannot be started: {error}", check="authority") from None
     with _ending(process):
         try:
             out, err = _talk(process, stdin, time.monotonic() + time_s, said_max)
             code = process.wait(time_s)
         except (LocaldError, subprocess.TimeoutExpired) as error:
             why = error.message if isinstance(error, LocaldError) else "it did not end"
-            raise LocaldError(f"{' '.join(command)}: {why}") from None
+            raise LocaldError(f"{' '.join(command)}: {why}", check="authority") from None
     return Outcome(code, out, err)
 
 
@@ -114,7 +114,7 @@ def _talk(process: subprocess.Popen[bytes], stdin: bytes, deadline: float, said_
         while selector.get_map():
             left = deadline - time.monotonic()
             if left <= 0:
-                raise LocaldError("it did not end in time")
+                raise LocaldError("it did not end in time", check="authority")
             for key, _ in selector.select(left):
                 if key.fd == to:
                     stdin = stdin[_written(to, stdin) :]
@@ -124,7 +124,7 @@ def _talk(process: subprocess.Popen[bytes], stdin: bytes, deadline: float, said_
                     said[key.fd] += data
                     is_over = not data
                     if len(said[key.fd]) > said_max:
-                        raise LocaldError(f"it said more than {said_max} bytes")
+                        raise LocaldError(f"it said more than {said_max} bytes", check="authority")
                 if is_over:
                     selector.unregister(key.fd)
                     pipes[key.fd].close()

@@ -34,6 +34,7 @@ def find() -> Path:
     raise LocaldError(
         "locald-shim is not where pip puts programs: this installation is not complete",
         AGAIN,
+        check="shim-hash",
     )
 
 
@@ -57,15 +58,16 @@ def read(path: Path) -> bytes:
         with os.fdopen(open_file(str(path)), "rb") as file:
             data = file.read(LIMIT + 1)
     except OSError as error:
-        raise LocaldError(f"{path} cannot be read: {error.strerror}") from None
+        raise LocaldError(f"{path} cannot be read: {error.strerror}", check="shim-hash") from None
     if len(data) > LIMIT or not data.startswith(MAGIC.get(sys.platform, ())):
-        raise LocaldError(f"{path} is not a program for this system", AGAIN)
+        raise LocaldError(f"{path} is not a program for this system", AGAIN, check="shim-hash")
     recorded = _recorded(path)
     digest = hashlib.sha256(data).digest()
     if recorded is not None and recorded != digest:
         raise LocaldError(
             f"{path} is not the program that was installed: it has sha256 {digest.hex()}, the record {recorded.hex()}",
             AGAIN,
+            check="shim-hash",
         )
     return data
 

@@ -19,7 +19,7 @@ import termios
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from locald.errors import Exit, LocaldError
+from locald.errors import Exit, RequestError
 from locald.wakeup import signals
 
 if sys.platform == "darwin":
@@ -73,9 +73,9 @@ def _spawn(command: Sequence[str], environ: Mapping[str, str]) -> subprocess.Pop
         return subprocess.Popen(command, env=environ, process_group=0)
     except FileNotFoundError:
         hint = f"is it installed, and in PATH? Try: command -v {shlex.quote(command[0])}"
-        raise LocaldError(f"no such command: {command[0]}", hint, Exit.NOT_FOUND) from None
+        raise RequestError(f"no such command: {command[0]}", hint, Exit.NOT_FOUND) from None
     except (OSError, ValueError) as error:
-        raise LocaldError(f"{command[0]} cannot be run: {error}", exit_code=Exit.CANNOT_RUN) from None
+        raise RequestError(f"{command[0]} cannot be run: {error}", exit_code=Exit.CANNOT_RUN) from None
 
 
 def _follow(child: subprocess.Popen[bytes], wakeup: socket.socket, terminal: _Terminal, watch: Watch) -> int:

@@ -14,7 +14,7 @@ import struct
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
-__all__ = ["listeners", "open_ports"]
+__all__ = ["dump", "inodes", "listeners", "open_ports", "read"]
 
 NETLINK_SOCK_DIAG = 4  # include/uapi/linux/netlink.h, as what follows
 NLM_F_REQUEST, NLM_F_DUMP = 0x1, 0x300
@@ -37,7 +37,7 @@ def listeners(pids: Collection[int]) -> set[tuple[str, int]]:
     sockets = _listening()
     if not sockets:
         return set()
-    return {sockets[inode] for pid in pids for inode in _inodes(pid) if inode in sockets}
+    return {sockets[inode] for pid in pids for inode in inodes(pid) if inode in sockets}
 
 
 def open_ports() -> set[int] | None:
@@ -53,21 +53,27 @@ def _listening() -> Listening:
     try:
         return _asked()
     except OSError:
-        return _read()
+        return read()
 
 
 def _asked() -> Listening:
     """By sock_diag(7).  Raises OSError where there is none."""
     found: Listening = {}
+    for family, message in dump():
+        port, address, inode = MESSAGE.unpack_from(message)
+        found[inode] = socket.inet_ntop(family, address[: FAMILIES[family][0]]), int.from_bytes(port, "big")
+    return found
+
+
+def dump() -> Iterator[tuple[socket.AddressFamily, bytes]]:
+    """The listeners with their families, each a struct inet_diag_msg and what follows it.  Raises OSError."""
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_SOCK_DIAG) as sock:
-        for family, (size, _) in FAMILIES.items():
+        for family in FAMILIES:
             request = REQUEST.pack(family, socket.IPPROTO_TCP, 0, 1 << TCP_LISTEN)
             head = HEADER.pack(HEADER.size + len(request), SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST | NLM_F_DUMP, 0, 0)
             sock.sendto(head + request, (0, 0))
             for message in _answer(sock):
-                port, address, inode = MESSAGE.unpack_from(message)
-                found[inode] = socket.inet_ntop(family, address[:size]), int.from_bytes(port, "big")
-    return found
+                yield family, message
 
 
 def _answer(sock: socket.socket) -> Iterator[bytes]:
@@ -86,7 +92,7 @@ def _answer(sock: socket.socket) -> Iterator[bytes]:
             at += (length + 3) & ~3
 
 
-def _read() -> Listening:
+def read() -> Listening:
     """By proc(5)."""
     found: Listening = {}
     for family, (_, path) in FAMILIES.items():
@@ -109,7 +115,7 @@ def _address(family: int, text: str) -> str:
     )
 
 
-def _inodes(pid: int) -> Iterable[int]:
+def inodes(pid: int) -> Iterable[int]:
     """Of a process's sockets; none of one that is gone, or another user's."""
     folder = f"/proc/{pid}/fd"
     try:

@@ -25,6 +25,7 @@ def free_port(taken: Container[int] = ()) -> int:
     raise LocaldError(
         f"no free port between {RANGE.start} and {RANGE.stop - 1}, after {TRIES} tries",
         "see what listens: ss -ltn   (macOS: netstat -an -p tcp)",
+        check="limits",
     )
 
 

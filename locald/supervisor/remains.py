@@ -41,6 +41,10 @@ class Remains:
         self._ids: dict[int, str] = {}
         self._dead: dict[str, bool] = {}  # tokens
 
+    def look(self) -> dict[int, str]:
+        """Those that are alive now: the service of each, "" where only its parents say that it is of one."""
+        return {kin.pid: self._ids.get(kin.pid, "") for kin in self._members(system.table())}
+
     async def end(self) -> set[str]:
         """End them; the ids of the services that were still running.  Return when the last process is gone."""
         found = self._members(system.table())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import signal
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-__all__ = ["Process", "Ready", "Restart", "Seen", "Sink", "Spec", "Start", "State", "words"]
+__all__ = ["Process", "Ready", "Restart", "Seen", "Sink", "Spec", "Start", "State", "house", "words"]
 
 State = Literal[
     "stopped", "waiting", "starting", "ready", "unhealthy", "stopping", "backing-off", "crashed", "sleeping", "done"
@@ -116,3 +117,8 @@ def words(code: int) -> str:
 
 MARKER = "LOCALD_SERVICE"  # in the environment of every process of a service: token:id
 TOKEN = re.compile(r"(?P<house>[0-9a-z]*)\.(?P<pid>\d+)\.(?P<created>\d+(?:\.\d+)?)\.(?P<random>[0-9a-f]+)")
+
+
+def house(state: str) -> str:
+    """What daemons with this state folder call themselves in the marker."""
+    return hashlib.sha256(state.encode()).hexdigest()[:8]

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from locald.errors import LocaldError
+from locald.errors import AuthorityError
 from locald.tls.names import permits
 
 if TYPE_CHECKING:
@@ -50,11 +50,11 @@ def issue(authority: Authority, name: str, now: datetime.datetime) -> Leaf:
     asks for it is mistaken or worse.
     """
     if len(name) > HOST_MAX or not all(LABEL.fullmatch(label) for label in name.split(".")):
-        raise LocaldError(f"{name!r} is no host name in lower case")
+        raise AuthorityError(f"{name!r} is no host name in lower case")
     if not permits(authority.domains, name):
         *others, last = authority.domains or ("nothing",)
         permitted = f"{', '.join(others)} and {last}" if others else last
-        raise LocaldError(
+        raise AuthorityError(
             f"the certificate authority may not sign for {name}: it is for {permitted}",
             f"sudo locald-setup --domain {name.partition('.')[2] or name}",
         )

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from locald import files
-from locald.errors import LocaldError
+from locald.errors import LocaldError, RequestError
 from locald.tls import parameters, store
 from locald.tls.own import Own
 
@@ -85,7 +85,7 @@ class Handshakes:
         host = (host or "").lower().removesuffix(".")
         found = self._names(host) if host else None
         if found is None:
-            raise LocaldError(f"no app is named {host or '(nothing)'}", "locald status")
+            raise RequestError(f"no app is named {host or '(nothing)'}", "locald status")
         whose, name = found
         own = self._own.get(whose)
         context = own.context_for(host, self._now()) if own is not None else None

@@ -119,7 +119,9 @@ def _system_bundle() -> Path:
     for path in SYSTEM_BUNDLES:
         if path.exists():
             return path
-    raise LocaldError(f"this system has no bundle of roots: none of {', '.join(map(str, SYSTEM_BUNDLES))} is there")
+    raise LocaldError(
+        f"this system has no bundle of roots: none of {', '.join(map(str, SYSTEM_BUNDLES))} is there", check="trust"
+    )
 
 
 def _collect(folder: Path) -> tuple[bytes, list[bytes]]:
@@ -131,12 +133,14 @@ def _collect(folder: Path) -> tuple[bytes, list[bytes]]:
         with os.fdopen(fd, "rb") as file:
             seen.append(os.fstat(fd))
             if not stat.S_ISREG(seen[-1].st_mode):
-                raise LocaldError(f"{path} is no file")
+                raise LocaldError(f"{path} is no file", check="trust")
             texts.append(file.read(LIMIT))
     found = [CERTIFICATE.findall(text) for text in texts]
     for path, certificates in zip(paths, found, strict=True):
         if not certificates:
-            raise LocaldError(f"{path} has no certificate in it", "sudo locald-setup" if path == paths[1] else "")
+            raise LocaldError(
+                f"{path} has no certificate in it", "sudo locald-setup" if path == paths[1] else "", check="trust"
+            )
     return _stamp(paths, seen), list(dict.fromkeys(pem for certificates in found for pem in certificates))
 
 

@@ -21,7 +21,7 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from locald.errors import Exit, LocaldError
+from locald.errors import Exit, LocaldError, RequestError
 from locald.paths import find
 from locald.tls import store, trust
 
@@ -35,9 +35,11 @@ def main() -> None:
     """The program.  Every failure becomes a message and an exit code."""
     try:
         if os.geteuid() == 0 or os.getuid() == 0:
-            raise LocaldError("the keeper of a user's key does not run as root", exit_code=Exit.NEEDS_ROOT)
+            raise LocaldError(
+                "the keeper of a user's key does not run as root", exit_code=Exit.NEEDS_ROOT, check="user"
+            )
         if len(sys.argv) != 2 or sys.argv[1] not in VERBS:
-            raise LocaldError(f"usage: python -m locald.tls.keeper {'|'.join(VERBS)}", exit_code=Exit.USAGE)
+            raise RequestError(f"usage: python -m locald.tls.keeper {'|'.join(VERBS)}", exit_code=Exit.USAGE)
         os.umask(0o077)
         VERBS[sys.argv[1]](Path(find(os.environ).authority))
         code = Exit.OK
@@ -58,7 +60,7 @@ def _accept(folder: Path) -> None:
     text = sys.stdin.buffer.read(LIMIT + 1)
     certificate, end, root = text.partition(END)
     if len(text) > LIMIT or not root:
-        raise LocaldError("standard input is not two certificates")
+        raise LocaldError("standard input is not two certificates", check="authority")
     store.accept(folder, certificate + end, root, _now())
 
 
@@ -72,7 +74,7 @@ def _show(folder: Path) -> None:
         authority = store.load(folder, _now())
         root = authority.root.public_bytes(Encoding.PEM)
         if _root(folder) != root:
-            raise LocaldError(f"{store.root_file(folder)} is not of the authority beside it")
+            raise LocaldError(f"{store.root_file(folder)} is not of the authority beside it", check="authority")
     except LocaldError as error:
         print(error.message, file=sys.stderr)
         return
@@ -97,7 +99,7 @@ def _trusts(each: trust.Store, root: bytes) -> bool:
 def _trust(folder: Path) -> None:
     root = _root(folder)
     if not root:
-        raise LocaldError("there is no certificate authority to trust", store.AGAIN)
+        raise LocaldError("there is no certificate authority to trust", store.AGAIN, check="authority")
     _tell(trust.trust(root, os.environ))
 
 
@@ -129,7 +131,7 @@ def _tell(outcomes: Iterable[trust.Outcome]) -> None:
             hint = f" ({outcome.error.hint})" if outcome.error.hint else ""
             refused.append(f"{outcome.store.shown}: {outcome.error.message}{hint}")
     if refused:
-        raise LocaldError("; ".join(refused))
+        raise LocaldError("; ".join(refused), check="authority")
 
 
 def _print(data: bytes) -> None:

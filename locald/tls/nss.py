@@ -54,11 +54,11 @@ class Database:
         self._is_there()
         wanted = der(root)
         if self._ask("add", wanted) != [(wanted, True)]:
-            raise LocaldError(f"{self.shown} took the root, and does not trust it", self._hint())
+            raise LocaldError(f"{self.shown} took the root, and does not trust it", self._hint(), check="trust")
 
     def remove(self) -> None:
         if self._is_there() and self._ask("remove"):
-            raise LocaldError(f"{self.shown} still has a root of ours", AGAIN)
+            raise LocaldError(f"{self.shown} still has a root of ours", AGAIN, check="trust")
 
     def _is_there(self) -> bool:
         """Whether there is a database.  Raises LocaldError for another user's, and for links: NSS follows them."""
@@ -68,20 +68,22 @@ class Database:
             except FileNotFoundError:
                 continue
             except OSError as error:
-                raise LocaldError(f"{path} cannot be read: {error.strerror}", f"ls -l {path.parent}") from None
+                raise LocaldError(
+                    f"{path} cannot be read: {error.strerror}", f"ls -l {path.parent}", check="trust"
+                ) from None
             if seen.st_uid != os.geteuid():
                 whose = f"{path} belongs to uid {seen.st_uid}, not to you (uid {os.geteuid()})"
                 mends = f"sudo chown -R {os.geteuid()} {self.folder}"
-                raise LocaldError(whose, mends if os.geteuid() else f"as that user: {AGAIN}")
+                raise LocaldError(whose, mends if os.geteuid() else f"as that user: {AGAIN}", check="trust")
             if path != self.folder and not stat.S_ISREG(seen.st_mode):
-                raise LocaldError(f"{path} is no file", f"ls -l {path.parent}")
+                raise LocaldError(f"{path} is no file", f"ls -l {path.parent}", check="trust")
         return (self.folder / FILE).exists()
 
     def _make_folder(self) -> None:
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise LocaldError(f"{self.folder} cannot be made: {error.strerror}", AGAIN) from None
+            raise LocaldError(f"{self.folder} cannot be made: {error.strerror}", AGAIN, check="trust") from None
 
     def _ask(self, verb: str, certificate: bytes = b"") -> list[tuple[bytes, bool]]:
         """Do it; the roots of ours that are there afterwards, and which of them are trusted."""
@@ -109,9 +111,11 @@ class Database:
 
     def _refusal(self, word: str) -> LocaldError:
         if word in NO_PASSWORD:
-            return LocaldError(f"{self.shown} has a primary password, and takes nothing without it", self._hint())
+            return LocaldError(
+                f"{self.shown} has a primary password, and takes nothing without it", self._hint(), check="trust"
+            )
         cause = self._cause()
-        return LocaldError(f"{self.shown} refuses: {f'{cause} ({word})' if cause else word}", AGAIN)
+        return LocaldError(f"{self.shown} refuses: {f'{cause} ({word})' if cause else word}", AGAIN, check="trust")
 
     def _cause(self) -> str:
         """What NSS does not tell: it says bad database, or no more than that something failed."""

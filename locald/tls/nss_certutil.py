@@ -31,7 +31,9 @@ def ask(verb: str, folder: Path, certificate: bytes, time_limit: float) -> dict[
     """Do it, and answer as nss_library.py does.  Raises LocaldError where there is no certutil."""
     program = shutil.which("certutil")
     if program is None:
-        raise LocaldError("there is neither libnss3 nor certutil, so no browser's store can be opened", INSTALL)
+        raise LocaldError(
+            "there is neither libnss3 nor certutil, so no browser's store can be opened", INSTALL, check="trust"
+        )
     tool = Certutil(program, folder, time_limit)
     try:
         if verb == "add":

@@ -104,4 +104,5 @@ class Own:
         return LocaldError(
             f"the certificate of project {self._project} is not used: {why}",
             f"put the right files there, or take cert and key out of [projects.{self._project}] and restart the daemon",
+            check="own-certificate",
         )

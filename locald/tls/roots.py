@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 from typing import Protocol
 
-from locald.errors import LocaldError
+from locald.errors import AuthorityError
 from locald.tls.der import subject, values
 
 __all__ = ["PREFIX", "Store", "der", "is_name_of_ours", "is_ours", "name"]
@@ -60,7 +60,7 @@ def der(pem: bytes) -> bytes:
     except ValueError:
         content = b""
     if not begin or not end or not content:
-        raise LocaldError("the root's certificate is damaged", "sudo locald-setup")
+        raise AuthorityError("the root's certificate is damaged", "sudo locald-setup")
     return content
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from locald import files
-from locald.errors import LocaldError
+from locald.errors import AuthorityError, LocaldError
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -139,13 +139,13 @@ def read(path: Path) -> bytes:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
-        raise LocaldError(f"there is no certificate authority: {path} is not there", AGAIN) from None
+        raise AuthorityError(f"there is no certificate authority: {path} is not there", AGAIN) from None
     except OSError as error:
-        raise LocaldError(f"{path} cannot be read: {error.strerror}", f"ls -l {path}; {AGAIN}") from None
+        raise AuthorityError(f"{path} cannot be read: {error.strerror}", f"ls -l {path}; {AGAIN}") from None
     with os.fdopen(fd, "rb") as file:
         seen = os.fstat(fd)
         if not stat.S_ISREG(seen.st_mode) or seen.st_uid != os.geteuid() or seen.st_mode & 0o077:
-            raise LocaldError(
+            raise AuthorityError(
                 f"{path} is not yours alone ({stat.filemode(seen.st_mode)}, uid {seen.st_uid}): who can read it has "
                 "the authority's key",
                 f"rm {path}; {AGAIN}",
@@ -175,11 +175,11 @@ def _parse(text: bytes, path: Path, now: datetime.datetime) -> Authority:
 
 
 def damaged(path: Path, why: object) -> LocaldError:
-    return LocaldError(f"{path} is damaged: {why or type(why).__name__}", AGAIN)
+    return AuthorityError(f"{path} is damaged: {why or type(why).__name__}", AGAIN)
 
 
 def check_time(begins: datetime.datetime, ends: datetime.datetime, now: datetime.datetime) -> None:
     """Raises LocaldError where an authority of this time is of no use now."""
     if not begins <= now < ends:
         word = f"ended on {ends:%Y-%m-%d}" if now >= ends else f"begins on {begins:%Y-%m-%d}"
-        raise LocaldError(f"the certificate authority {word}, and today is {now:%Y-%m-%d}", AGAIN)
+        raise AuthorityError(f"the certificate authority {word}, and today is {now:%Y-%m-%d}", AGAIN)

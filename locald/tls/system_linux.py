@@ -56,17 +56,19 @@ class _OfTheSystem:
         self.shown = str(path)
 
     def add(self, root: bytes) -> None:
-        raise LocaldError(f"{self.path} is changed by root only", SETUP)
+        raise LocaldError(f"{self.path} is changed by root only", SETUP, check="trust")
 
     def remove(self) -> None:
-        raise LocaldError(f"{self.path} is changed by root only", f"{SETUP} --uninstall")
+        raise LocaldError(f"{self.path} is changed by root only", f"{SETUP} --uninstall", check="trust")
 
     def _read(self) -> bytes:
         try:
             with self.path.open("rb") as file:
                 return file.read(LIMIT)
         except OSError as error:
-            raise LocaldError(f"{self.path} cannot be read: {error.strerror}", f"ls -l {self.path}") from None
+            raise LocaldError(
+                f"{self.path} cannot be read: {error.strerror}", f"ls -l {self.path}", check="trust"
+            ) from None
 
 
 class Bundle(_OfTheSystem):
@@ -94,7 +96,7 @@ class JavaStore(_OfTheSystem):
             entries = pkcs12.load_pkcs12(content, JAVA_PASSWORD).additional_certs
         except ValueError:
             hint = f"keytool -list -keystore {self.path}"
-            raise LocaldError(f"{self.path} is no keystore that can be read here", hint) from None
+            raise LocaldError(f"{self.path} is no keystore that can be read here", hint, check="trust") from None
         return any(entry.certificate.public_bytes(Encoding.DER) == wanted for entry in entries)
 
 

@@ -51,11 +51,13 @@ class Keychain:
                     command, stdin=subprocess.DEVNULL, capture_output=True, timeout=TIME_LIMIT, check=False
                 )
             except (OSError, subprocess.SubprocessError) as error:
-                raise LocaldError(f"{SECURITY} cannot be asked: {error}", f"{SECURITY} verify-cert -h") from None
+                raise LocaldError(
+                    f"{SECURITY} cannot be asked: {error}", f"{SECURITY} verify-cert -h", check="trust"
+                ) from None
         return done.returncode == 0
 
     def add(self, root: bytes) -> None:
-        raise LocaldError(f"{KEYCHAIN} is changed by root only", SETUP)
+        raise LocaldError(f"{KEYCHAIN} is changed by root only", SETUP, check="trust")
 
     def remove(self) -> None:
-        raise LocaldError(f"{KEYCHAIN} is changed by root only", f"{SETUP} --uninstall")
+        raise LocaldError(f"{KEYCHAIN} is changed by root only", f"{SETUP} --uninstall", check="trust")

@@ -97,4 +97,10 @@ def test_wait_says_what_to_type_for_who_was_taken_down(capsys: pytest.CaptureFix
     found.moved(Moved(service("shop/web"), gone=True))
     assert wait._print(found, None) == 1
     told = json.loads(capsys.readouterr().out)
-    assert told == {"ok": False, "message": "not ready: web", "hint": "locald up -d", "services": []}
+    assert told == {
+        "ok": False,
+        "message": "not ready: web",
+        "hint": "locald up -d",
+        "check": "service",
+        "services": [],
+    }

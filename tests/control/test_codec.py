@@ -73,7 +73,7 @@ APP = App(
 REPLIES = [
     Hello(1, "0.1.0", 7),
     Done(),
-    Failure("what", "hint", 3),
+    Failure("what", "hint", 3, "daemon"),
     Aliased("u", "3000"),
     Seen([Access(1.5, "GET", "http://a/", 200, 0, 2, 0.1, None, "a", "unix:/x", False, "")], 3, True),
     Report("0", 1, 2.0, 80, 443, True, [], ["localhost"], 0, [], [APP], []),

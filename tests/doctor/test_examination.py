@@ -18,7 +18,7 @@ ENVIRON = {"HOME": "/nowhere"}
 
 
 def examine(environ: dict[str, str] = ENVIRON, now: datetime.datetime = NOW) -> list[Check]:
-    return list(examination.examine(paths.find(environ), environ, now))
+    return list(examination.examine(environ, now))
 
 
 def test_each_id_is_there_once() -> None:
@@ -42,8 +42,9 @@ def test_a_family_that_breaks_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     before = examine()
     monkeypatch.setitem(examination.FAMILIES, "names", breaks)
     after = examine()
-    assert [check.id for check in after if check not in before] == ["first", "names"]
-    (broken,) = (check for check in after if check.id == "names")
+    known = {check.id for check in before}
+    assert [check.id for check in after if check.id not in known] == ["first", "examination:names"]
+    (broken,) = (check for check in after if check.id == "examination:names")
     assert broken.status == FAIL
     assert broken.evidence == "could not be looked at, by a bug in locald: RuntimeError: broken"
     assert [check.id for check in after][-1] == before[-1].id

@@ -165,7 +165,7 @@ def test_config_check_finds_mistakes_in_all_files(folder: Path, files: dict[str,
     assert message in error.message
     done = check("--check", "--json")
     assert done.return_value == 1
-    assert json.loads(done.output) == {"ok": False, "message": error.message, "hint": error.hint}
+    assert json.loads(done.output) == {"ok": False, "message": error.message, "hint": error.hint, "check": "project"}
 
 
 def test_the_program_ends_with_a_message_and_a_code(folder: Path) -> None:
@@ -175,7 +175,7 @@ def test_the_program_ends_with_a_message_and_a_code(folder: Path) -> None:
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
         f"error: {folder}/locald.toml:2: services.web.comand is no setting\n\n"
-        f"hint: did you mean command?   (edit {folder}/locald.toml)\n"
+        f"hint: did you mean command?   (edit {folder}/locald.toml); more: locald doctor project\n"
     )
     program[-2:] = ["init", "--force", "--", "x"]
     assert subprocess.run(program, env={"PATH": ""}, cwd=folder, capture_output=True).returncode == 0

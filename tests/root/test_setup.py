@@ -314,7 +314,7 @@ def test_a_check_of_what_was_just_installed_finds_nothing() -> None:
     wanted = "installed owner mode links mount parents hash protocol".split()
     assert {f"shim-{word}" for word in wanted} | {"policy-lines", "policy-user", "residue"} <= set(found)
     assert digest_of(PROGRAM) in text
-    assert "uid 61001 may have 80 on 127.0.0.1" in text
+    assert "uid 61001 may have the ports 80 and 443 of 127.0.0.1, and the ports 80 and 443 of ::1" in text
 
 
 def test_a_check_says_the_same_as_json() -> None:
@@ -375,10 +375,10 @@ def test_a_check_names_what_is_off_and_setup_mends_it(spoiled: str) -> None:
         if spoiled == "shim-mount":
             subprocess.run(["umount", os.path.dirname(SHIM)], check=True)
     hint = text.partition(spoiled)[2].partition("hint: ")[2].partition("\n")[0]
-    if "sudo locald-setup" in hint or "sudo ch" in hint:
-        for command in hint.removeprefix("sudo ").partition("   (")[0].split("; then sudo "):
+    if f"sudo {SETUP}" in hint or "sudo ch" in hint:
+        for command in hint.removeprefix("sudo ").split(" && sudo "):
             words = command.split()
-            done = setup(*words[1:]) if words[0] == "locald-setup" else subprocess.run(words, check=True)
+            done = setup(*words[1:]) if words[0] == str(SETUP) else subprocess.run(words, check=True)
             assert done.returncode == 0
         assert checks()[0] == 0, checks()[2]
 

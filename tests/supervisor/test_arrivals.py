@@ -42,7 +42,7 @@ def test_asked_and_read_are_the_same() -> None:
         socket.create_connection(one.getsockname()) as client,
     ):
         expected = {inode(each): each.getsockname()[:2] for each in (one, other, six, all_of_them)}
-        for found in (listeners_linux._asked(), listeners_linux._read()):
+        for found in (listeners_linux._asked(), listeners_linux.read()):
             assert {key: found[key] for key in found if key in expected} == expected
             assert inode(client) not in found
         ports = listeners_linux.open_ports()
