@@ -12,6 +12,7 @@ wait     return once services are ready
 open     a URL, in the browser
 url      where something is
 exec     one command in the environment of a service
+exec_preload  one command that binds by itself, with the library that asks for its ports
 requests what was asked, and what became of it
 logs     what services have printed
 alias    a name for a server that is already running

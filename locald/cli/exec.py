@@ -9,6 +9,7 @@ import click
 
 from locald.cli.choice import project_of
 from locald.cli.completing import known_services
+from locald.cli.exec_preload import become, preload_options
 from locald.cli.places import places
 from locald.control.client import connect
 from locald.control.environment import unpack
@@ -19,15 +20,24 @@ __all__ = ["command"]
 
 
 @click.command("exec", context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True})
-@click.argument("name", shell_complete=known_services)
-@click.argument("argv", metavar="-- CMD [ARGS]...", nargs=-1, required=True, type=click.UNPROCESSED)
-def command(name: str, argv: tuple[str, ...]) -> int:
+@preload_options
+@click.argument("name", required=False, default="", shell_complete=known_services)
+@click.argument("argv", metavar="-- CMD [ARGS]...", nargs=-1, type=click.UNPROCESSED)
+def command(name: str, argv: tuple[str, ...], preload: bool, deep: bool, loopback: bool) -> int:
     """Run CMD once, in the environment and the folder of the service NAME, and in your terminal.
 
     The service need not be running, but its project has to be up.  The exit code is CMD's; 127 if there is no such
     command, 126 if it cannot be run, 128 and the signal's number if one ended it.
+
+    \b
+    A program that listens below 1024 by itself, here and without a service:
+        locald exec --preload -- python -m http.server --bind 127.0.0.1 80
     """
-    argv = argv[argv[0] == "--" :]
+    if preload:
+        return become([name, *argv], loopback=loopback, deep=deep)
+    if deep or loopback:
+        raise click.UsageError("--deep and --loopback go with --preload")
+    argv = argv[argv[:1] == ("--",) :]
     if not argv:
         raise click.UsageError("give a command: locald exec NAME -- CMD")
     with connect(places()) as client:
