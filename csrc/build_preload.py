@@ -33,8 +33,8 @@ LDFLAGS = [] if MACOS else ["-Wl,--as-needed", "-ldl", "-lpthread", "-Wl,-z,relr
 
 
 def link_command(command: list[str]) -> list[str]:
-    """The one that links extensions, for a library: macOS inserts no bundles, what Python has is not there, and folders of
-    Python's are no place to look for anything."""
+    """The one that links extensions, for a library: macOS inserts no bundles, and nothing of Python is there, neither
+    functions nor folders."""
     left_out = ("-undefined", "dynamic_lookup", "-Wl,-undefined,dynamic_lookup")
     words = ["-dynamiclib" if word == "-bundle" else word for word in command]
     return [word for word in words if word not in left_out and not word.startswith(("-L/", "-Wl,-rpath"))]

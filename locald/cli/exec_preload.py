@@ -55,8 +55,8 @@ def become(argv: Sequence[str], deep: bool, loopback: bool) -> int:
 def _other_way(argv: Sequence[str]) -> str:
     command = shlex.join(argv)
     return (
-        f"locald run -- {command}   gives it a free port and a URL; a program that takes an open descriptor can have the "
-        f"port itself: locald exec -p 80 -- {shlex.quote(argv[0])} ... '{{fd:80}}'"
+        f"locald run -- {command}   gives it a free port and a URL; a program that takes an open descriptor can have "
+        f"the port itself: locald exec -p 80 -- {shlex.quote(argv[0])} ... '{{fd:80}}'"
     )
 
 

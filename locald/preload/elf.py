@@ -1,7 +1,7 @@
 """What the loader will make of a program, from its first bytes.  [pure]
 
-Sources: elf(5); <go/src/cmd/link/internal/ld/elf.go> for the note that each Go program has.  The bytes are anybody's: what
-does not add up is no ELF file, and nothing is read that is larger than it can sensibly be.
+Sources: elf(5); <go/src/cmd/link/internal/ld/elf.go> for the note that each Go program has.  The bytes are anybody's:
+what does not add up is no ELF file, and nothing is read that is larger than it can sensibly be.
 """
 
 from __future__ import annotations

@@ -18,7 +18,9 @@ PROTECTED = ("/bin/", "/sbin/", "/usr/bin/", "/usr/sbin/", "/usr/libexec/", "/Sy
 def unfit(program: Program, library: Elf | None, libc_is_musl: bool) -> str:
     """Why the library cannot work there; "" if it can."""
     if program.gains:
-        return "gets privilege from its file (setuid, setgid or a capability), and then the loader takes no library from you"
+        return (
+            "gets privilege from its file (setuid, setgid, a capability), and then the loader takes no library from you"
+        )
     if sys.platform == "darwin":
         protected = os.path.realpath(program.path).startswith(PROTECTED)
         return "belongs to macOS, which lets no library into its own programs" if protected else ""

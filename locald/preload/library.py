@@ -13,15 +13,16 @@ from locald.preload import fitness, program
 
 __all__ = ["environment", "find", "refusal"]
 
-NAME, VARIABLE = (
-    ("locald-preload.dylib", "DYLD_INSERT_LIBRARIES") if sys.platform == "darwin" else ("locald-preload.so", "LD_PRELOAD")
-)
+NAME, VARIABLE = "locald-preload.so", "LD_PRELOAD"
+if sys.platform == "darwin":
+    NAME, VARIABLE = "locald-preload.dylib", "DYLD_INSERT_LIBRARIES"
+PLACE = Path(__file__).with_name(NAME)
 PID, LOOPBACK = "LOCALD_PRELOAD_PID", "LOCALD_PRELOAD_LOOPBACK"  # csrc/preload/settings.c
 # What separates names there, and what ld.so(8) expands.
 UNSPEAKABLE = r":" if sys.platform == "darwin" else r"[:\s$]"
 
 
-def find(place: Path = Path(__file__).with_name(NAME)) -> Path:
+def find(place: Path = PLACE) -> Path:
     """The library of this installation.  Raises LocaldError."""
     if not place.is_file():
         raise LocaldError(

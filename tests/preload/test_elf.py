@@ -95,7 +95,9 @@ def made(
     ident = b"\x7fELF" + bytes([2 if wide else 1, 1 if order == "<" else 2, 1]) + bytes(9)
     number = len(segments) if count is None else count
     word = "Q" if wide else "I"
-    tail = struct.pack(f"{order}HHI{word}{word}{word}IHHHHHH", 3, machine, 1, 0, head, 0, 0, head, size, number, 0, 0, 0)
+    tail = struct.pack(
+        f"{order}HHI{word}{word}{word}IHHHHHH", 3, machine, 1, 0, head, 0, 0, head, size, number, 0, 0, 0
+    )
     return ident + tail + rows + rest
 
 
@@ -141,5 +143,3 @@ def test_a_good_file_with_a_few_wrong_bytes_raises_nothing(data: st.DataObject) 
     cut = data.draw(st.integers(0, len(good)))
     of(bytes(good[:cut]))
     of(bytes(good))
-
-

@@ -53,7 +53,10 @@ def test_the_kernel_agrees(tmp_path: Path) -> None:
     assert done.stdout.strip() == os.path.realpath(becomes(outer, tmp_path)) == PYTHON
 
 
-@pytest.mark.parametrize("line", ["#!/usr/bin/env -i py", "#!/usr/bin/env -S -i py", "#!/usr/bin/env -S 'py", "#!/usr/bin/env", "#!", "text", ""])
+@pytest.mark.parametrize(
+    "line",
+    ["#!/usr/bin/env -i py", "#!/usr/bin/env -S -i py", "#!/usr/bin/env -S 'py", "#!/usr/bin/env", "#!", "text", ""],
+)
 def test_where_it_cannot_be_told_it_is_what_is_known(tmp_path: Path, line: str) -> None:
     path = script(tmp_path / "app", line)
     assert becomes(path, tmp_path) in (str(path), "/usr/bin/env")
