@@ -1,9 +1,9 @@
 /* bind(2), for programs that bind by themselves: the system's own first, and the helper where that is refused for a TCP
  * port below 1024.
  *
- * The program notices nothing but a bind() that takes a millisecond.  Its descriptor keeps number, flags and options; what
- * is behind it is another socket, so that copies made before by dup(2) or by a fork, and what epoll(7) was told of it,
- * stay with the old one.  Every other call, every other port and every other socket is the system's alone. */
+ * The program notices nothing but a bind() that takes a millisecond.  Its descriptor keeps number, flags and options;
+ * what is behind it is another socket, so that copies made before by dup(2) or by a fork, and what epoll(7) was told
+ * of it, stay with the old one.  Every other call, every other port and every other socket is the system's alone. */
 #include "preload.h"
 
 #include <arpa/inet.h>
@@ -42,8 +42,9 @@ int name_same(const union name *one, const union name *other)
     return IN6_ARE_ADDR_EQUAL(&one->in6.sin6_addr, &other->in6.sin6_addr);
 }
 
-/* Whether the helper could serve this: a TCP socket that was never bound, a port below 1024, an address without a scope,
- * which the helper's command line cannot express.  The system says EACCES before it looks at the socket's state. */
+/* Whether the helper could serve this: a TCP socket that was never bound, a port below 1024, an address without a
+ * scope, which the helper's command line cannot express.  The system says EACCES before it looks at the socket's
+ * state. */
 static int is_for_the_helper(int fd, const struct sockaddr *address, socklen_t size, union name *wanted)
 {
     union name now;
@@ -122,7 +123,7 @@ static enum answer serve(int fd, union name *wanted)
     struct calm calm;
 
     if (wanted->any.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&wanted->in6.sin6_addr))
-        return MAPPED; /* it needs a socket of the other family, under a number that the program believes to be of this */
+        return MAPPED; /* it needs a socket of the other family, under a number that is known to be of this */
     if (settings.loopback && name_is_wildcard(wanted))
         map_to_loopback(wanted);
     calm_begin(&calm);

@@ -1,8 +1,9 @@
-/* What the program said of its socket before bind(), said again of the one that it gets: fcntl(2), socket(7), tcp(7), ip(7),
- * ipv6(7).
+/* What the program said of its socket before bind(), said again of the one that it gets: fcntl(2), socket(7), tcp(7),
+ * ip(7), ipv6(7).
  *
- * Only what differs is set: a buffer that was never asked for goes on to grow and shrink by itself, which it would not once
- * it had been set.  IPV6_V6ONLY is not among them: it is fixed once a socket is bound, and the helper's is always on. */
+ * Only what differs is set: a buffer that was never asked for goes on to grow and shrink by itself, which it would not
+ * once it had been set.  IPV6_V6ONLY is not among them: it is fixed once a socket is bound, and on for a single
+ * address. */
 #include "preload.h"
 
 #include <fcntl.h>

@@ -1,8 +1,9 @@
 /* macOS: the loader is told by a section which call is to go where, and the helper is started by posix_spawn(2).
  *
- * The system has no child that the program would not see: a program that waits for any of its children may be given the
- * helper's pid once, and SIGCHLD is raised once.  If it was faster than us, the reason of a refusal is lost, and no more.
- * posix_spawn(2) allocates, so bind() is not to be called in a signal handler here; nobody was ever seen to do that. */
+ * The system has no child that the program would not see: a program that waits for any of its children may be given
+ * the helper's pid once, and SIGCHLD is raised once.  If it was faster than us, the reason of a refusal is lost, and
+ * no more. posix_spawn(2) allocates, so bind() is not to be called in a signal handler here; nobody was ever seen to
+ * do that. */
 #include "preload.h"
 
 #include <crt_externs.h>

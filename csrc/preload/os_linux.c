@@ -1,10 +1,11 @@
 /* Linux: bind(2) is found by the loader before the C library's, and the helper is started by a process apart.
  *
- * That process is why the program sees nothing of it.  A child whose end raises no signal is not waited for by wait(2) and
- * waitpid(2) of the program, in whatever thread (clone(2), __WCLONE), and cannot be taken from us by one of them either; nor
- * does SIGCHLD come, nor its being ignored reap the child before we do.  But exec(2) makes an ordinary child of it: so it
- * executes nothing, and starts the helper as a child of its own, waits for it and ends with its code.  A second fork and an
- * early end would hide the helper too, and lose its exit code, which is the reason of a refusal.
+ * That process is why the program sees nothing of it.  A child whose end raises no signal is not waited for by wait(2)
+ * and waitpid(2) of the program, in whatever thread (clone(2), __WCLONE), and cannot be taken from us by one of them
+ * either; nor does SIGCHLD come, nor its being ignored reap the child before we do.  But exec(2) makes an ordinary
+ * child of it: so it executes nothing, and starts the helper as a child of its own, waits for it and ends with its
+ * code.  A second fork and an early end would hide the helper too, and lose its exit code, which is the reason of a
+ * refusal.
  *
  * It is a copy and no vfork(2): we go on beside it, to receive what the helper sends.  It has no descriptor of the
  * program's, and it calls nothing but what a signal handler may call. */

@@ -1,5 +1,5 @@
-/* The whole internal interface of the library that is loaded into other people's programs.  bind.c tells the story; each
- * other file is one chapter.  Nothing here is seen outside but bind(): csrc/build_preload.py hides all else. */
+/* The whole internal interface of the library that is loaded into other people's programs.  bind.c tells the story;
+ * each other file is one chapter.  Nothing here is seen outside but bind(): csrc/build_preload.py hides all else. */
 #ifndef LOCALD_PRELOAD_H
 #define LOCALD_PRELOAD_H
 

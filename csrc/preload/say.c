@@ -1,7 +1,8 @@
 /* Why a port was refused, said once: the program itself can only say "permission denied", as bind(2) does.
  *
- * It goes to the standard error output that the program was started with, and nowhere if that has become something else: a
- * program that has closed it may have a file of its own under the number 2.  It never waits and never raises SIGPIPE. */
+ * It goes to the standard error output that the program was started with, and nowhere if that has become something
+ * else: a program that has closed it may have a file of its own under the number 2.  It never waits and never raises
+ * SIGPIPE. */
 #include "preload.h"
 
 #include <arpa/inet.h>

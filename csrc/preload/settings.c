@@ -1,11 +1,11 @@
 /* What `locald exec --preload` asked for, by its environment, which is restored for the programs that are not meant.
  *
- *   LOCALD_PRELOAD_PID=N       only process N, whatever it executes; without it (--deep) all that inherit the environment
+ *   LOCALD_PRELOAD_PID=N       only process N, whatever it executes; without it (--deep) all that inherit it
  *   LOCALD_PRELOAD_LOOPBACK=1  a bind to every address is one to the loopback
  *
  * A child of N still has the library, since the system read the environment before us, and makes no use of it; its own
- * children have not even that.  It is the process and not the program that counts: `#!/usr/bin/env node` is three programs in
- * one process, and the last one is meant. */
+ * children have not even that.  It is the process and not the program that counts: `#!/usr/bin/env node` is three
+ * programs in one process, and the last one is meant. */
 #include "preload.h"
 
 #include <stdlib.h>
