@@ -26,7 +26,7 @@ check-python: $(VENV)/check
 	PATH=$(CURDIR)/$(VENV)/bin:$$PATH cython-lint --max-line-length 120 locald
 
 check-c: $(VENV)/check
-	$(VENV)/bin/clang-format --dry-run -Werror csrc/*.[ch] csrc/shim/*.[ch]
+	$(VENV)/bin/clang-format --dry-run -Werror csrc/*.[ch] csrc/shim/*.[ch] csrc/preload/*.[ch]
 	PATH=$(CURDIR)/$(VENV)/bin:$$PATH sh tests/warnings.sh
 
 FLOWS := .github/workflows/*.yml
@@ -77,7 +77,7 @@ clean: ## remove what was built
 
 # One virtual environment of the project's own; each stamp says which extra is in it, and is made anew with what is
 # compiled, so that what is tested is what is there.
-COMPILED := $(wildcard csrc/*.[ch] csrc/*.py csrc/shim/*.[ch] locald/*.p[yx][xd] locald/*/*.p[yx][xd])
+COMPILED := $(wildcard csrc/*.[ch] csrc/*.py csrc/shim/*.[ch] csrc/preload/*.[ch] locald/*.p[yx][xd] locald/*/*.p[yx][xd])
 $(VENV)/%: pyproject.toml setup.py locald/__init__.py $(COMPILED)
 	@sh tests/venv.sh $(VENV) $*
 	@touch $@

@@ -1,4 +1,5 @@
-"""What setuptools cannot be told in pyproject.toml: the Cython extensions, and the C program locald-shim.
+"""What setuptools cannot be told in pyproject.toml: the Cython extensions, the C program locald-shim, and the C library
+locald-preload.
 
 The shim travels as a *script whose source is C*.  Every installer knows scripts: they land on PATH with
 mode 0755 and go again on uninstall, in wheels, editable installs and sdists alike.  Only the command that
@@ -18,6 +19,7 @@ from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
 
 sys.path.insert(0, "csrc")
+import build_preload
 from build_shim import HEADERS, SOURCES, SYSTEMS, compile_shim
 from find_nghttp2 import INSTALL, VARIABLE, find_nghttp2
 from packaged import packaged_shim, write_built
@@ -98,7 +100,15 @@ HTTP2 = (  # what needs libnghttp2
     "upstream_http2",
     "connection_http2",
 )
+PRELOAD = "locald.preload.library"  # a library and no module: see build_preload.py
 EXTENSIONS = [
+    Extension(
+        PRELOAD,
+        build_preload.SOURCES,
+        depends=[*build_preload.HEADERS, "csrc/build_preload.py"],
+        extra_compile_args=build_preload.CFLAGS,
+        extra_link_args=build_preload.LDFLAGS,
+    ),
     Extension(
         "locald.fdpass",
         ["locald/fdpass.pyx", "csrc/fdpass.c"],
@@ -145,6 +155,23 @@ class build_extensions(build_ext):
                 for what, words in found.items():  # libraries, include_dirs and so on, as Extension names them
                     setattr(each, what, getattr(each, what) + words)
         super().build_extensions()
+
+    def get_ext_filename(self, fullname: str) -> str:
+        *folders, name = fullname.split(".")  # or the name alone
+        if name == PRELOAD.rpartition(".")[2]:
+            return str(Path(*folders, build_preload.FILE))
+        return super().get_ext_filename(fullname)
+
+    def build_extension(self, ext: Extension) -> None:
+        if ext.name != PRELOAD:
+            super().build_extension(ext)
+            return
+        usual = self.compiler.linker_so
+        self.compiler.linker_so = build_preload.link_command(usual)
+        try:
+            super().build_extension(ext)
+        finally:
+            self.compiler.linker_so = usual
 
 
 setup(

@@ -137,6 +137,33 @@ def starts() -> list[Row]:
     return rows + [(name, f"{value:.1f} ms", f"{value / base:.2f}") for name, value in found.items()]
 
 
+BINDS = """#include <netinet/in.h>
+#include <stdlib.h>
+int main(int argc, char *argv[])
+{
+    struct sockaddr_in name = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    if (argc != 2)
+        return 1;
+    name.sin_port = htons((unsigned short)atoi(argv[1]));
+    return bind(socket(AF_INET, SOCK_STREAM, 0), (struct sockaddr *)&name, sizeof name) != 0;
+}
+"""
+
+
+def preloads(folder: Path) -> list[Row]:
+    """A program that binds by itself, with our library in it and behind authbind."""
+    install(compile_helper(folder, ["cc"], ()), False)
+    (folder / "binds.c").write_text(BINDS)
+    subprocess.run(["cc", "-O2", folder / "binds.c", "-o", folder / "binds"], check=True)
+    (folder / "ends.c").write_text("int main(void) { return 0; }\n")
+    subprocess.run(["cc", "-O2", folder / "ends.c", "-o", folder / "ends"], check=True)
+    rivals = [shutil.which("authbind")] if "authbind" in peers() else []
+    script = ROOT / "bench/preload.py"
+    found = json.loads(as_user(sys.executable, "-P", script, INSTALLED, folder / "ends", folder / "binds", *rivals))
+    base = found["a program that does nothing"]
+    return [(name, f"{value:.0f} us", f"{value / base:.2f}") for name, value in found.items()]
+
+
 def descriptors() -> list[Row]:
     found = json.loads(as_user(sys.executable, "-P", ROOT / "bench/fds.py"))
     return [(name, f"{value:.2f} us", f"{value / found['socket']:.2f}") for name, value in found.items()]
@@ -148,6 +175,7 @@ def ratios(title: str, rows: list[Row]) -> list[Table]:
 
 PARTS: dict[str, Callable[[Path], list[Table]]] = {
     "spawn": lambda folder: ratios("From a call to a socket on port 80 (median)", spawns(folder)),
+    "preload": lambda folder: ratios("A program that binds by itself (median)", preloads(folder)),
     "descriptors": lambda folder: ratios("One descriptor sent and received (median)", descriptors()),
     "start": lambda folder: ratios("Start-up (median)", starts()),
     "proxy": proxies,

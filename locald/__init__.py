@@ -24,6 +24,7 @@ The rooms, and who may enter them (tests/test_layout.py keeps it so):
     tls/        HTTPS: certificates, and who trusts them
     supervisor/ the processes we start: services for `locald up`, one in the foreground for `locald run`, and their end
     logs/       what services print: read, kept on disk within bounds, and read again
+    preload/    programs that bind by themselves: the library of csrc/preload, and whether it works in one
     doctor/     what is wrong on this machine, seen from all the rooms
     project/    locald.toml, or what is there instead: what a project runs
     setup/      what runs as root, once, by `sudo locald-setup`; nothing else does

@@ -118,10 +118,12 @@ def extensions_for_macos(architecture: str, folder: Path) -> None:
     built = sorted(out.rglob("*.so"))
     names = sorted(path.name.partition(".")[0] for path in built)
     assert names == sorted(path.stem for path in (ROOT / "locald").rglob("*.pyx"))
-    for path in built:
+    (library,) = out.rglob("*.dylib")  # for programs that are no Python: dyld inserts no bundle
+    assert b"__interpose" in library.read_bytes()
+    for path in [*built, library]:
         magic, cpu, _, kind = struct.unpack_from("<4I", path.read_bytes())
         assert (magic, cpu) == (MACHO_64, CPU[architecture])
-        assert kind in (MH_BUNDLE, MH_DYLIB)
+        assert kind == MH_DYLIB or (kind == MH_BUNDLE and path != library)
         print(f"{path.name} for {name}: {path.stat().st_size} bytes")
 
 

@@ -60,6 +60,7 @@ def test_the_wheel_has_the_three_programs_and_nothing_of_the_build(dists: tuple[
     assert "locald-setup = locald.setup.main:main" in entries
     assert any(re.search(r"locald/fdpass\..*\.so$", name) for name in names)
     assert any(re.search(r"locald/proxy/http1\..*\.so$", name) for name in names)
+    assert "locald/preload/locald-preload.so" in names
     assert "locald/py.typed" in names
     assert "locald/fdpass.pyi" in names
     assert "locald/setup/locald-shim.apparmor" in names
@@ -79,7 +80,7 @@ def test_the_sdist_has_all_sources_and_no_product(dists: tuple[Path, Path]) -> N
         names = {name.partition("/")[2] for name in archive.getnames()}
     for needed in ("setup.py", "csrc/fdpass.h", "csrc/http1.c", "csrc/build_shim.py", "csrc/supported.py", "csrc/zig.txt",
                    "csrc/program_headers.py", "csrc/find_nghttp2.py", "csrc/build_nghttp2.sh", "csrc/shim/os_darwin.c",
-                   "csrc/shim/os.h", "locald/fdpass.pyx", "locald/proxy/chttp1.pxd", "LICENSE", "README.md", "Makefile",
+                   "csrc/shim/os.h", "csrc/build_preload.py", "csrc/preload/preload.h", "csrc/preload/os_darwin.c", "locald/fdpass.pyx", "locald/proxy/chttp1.pxd", "LICENSE", "README.md", "Makefile",
                    "locald/setup/locald-shim.apparmor", "docs/man/locald-shim.8", "docs/man/locald-setup.8"):  # fmt: skip
         assert needed in names
     assert not [name for name in names if name.endswith((".so", ".o")) or name == "locald/fdpass.c"]
@@ -113,6 +114,11 @@ def check_programs(binaries: Path) -> None:
         f"locald-shim {__version__} protocol 1\n",
     ]
     assert (binaries / "locald-shim").stat().st_mode & 0o7777 == 0o755
+    # The library is found, and the loader takes it: a program that it cannot load it only complains of.
+    preloaded = (binaries / "locald", "exec", "--preload", "--", "env")
+    done = subprocess.run([str(word) for word in preloaded], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "/locald-preload.so\n" in done.stdout
     # The helper that setup would install is this installation's own, and no other.
     plan = run(binaries / "locald-setup", "--dry-run", "--user", "61001")
     assert f"from {binaries / 'locald-shim'}\n" in plan

@@ -11,7 +11,7 @@ has() {
     command -v "$1" >/dev/null || { [ -z "${CI:-}" ] || { echo "in CI nothing is skipped, and $1 is missing" >&2; exit 1; }
         echo "not analysed by $1, which is not installed"; false; }
 }
-files="csrc/fdpass.c csrc/http1.c csrc/ready.c $(ls csrc/shim/*.c | grep -v os_darwin)"
+files="csrc/fdpass.c csrc/http1.c csrc/ready.c $(ls csrc/shim/*.c csrc/preload/*.c | grep -v os_darwin)"
 for file in $files; do
     "${CC:-gcc}" $flags -fanalyzer -Werror "$version" -c "$file" -o "$out"
 done
@@ -28,7 +28,7 @@ if has clang-tidy; then # .clang-tidy says what it looks for
 fi
 if has cppcheck; then
     cppcheck --quiet --error-exitcode=1 --enable=warning,performance,portability --inconclusive --std=c11 \
-        -D_GNU_SOURCE -D__x86_64__ "$version" $files csrc/shim/os_darwin.c
+        -D_GNU_SOURCE -D__x86_64__ "$version" $files csrc/shim/os_darwin.c csrc/preload/os_darwin.c
 fi
 count() { for file in "$@"; do "${CC:-gcc}" -fpreprocessed -dD -E -P "$file" 2>/dev/null; done | grep -c .; }
 for system in linux darwin; do # what goes into one helper, without blank lines and comments

@@ -14,6 +14,7 @@ url      where something is
 exec     one command: which of its forms is meant
 exec_service  in the environment of a service
 exec_ports    with listening sockets, which this process hands on and becomes the command
+exec_preload  one that binds by itself, with the library that asks for its ports
 requests what was asked, and what became of it
 logs     what services have printed
 alias    a name for a server that is already running

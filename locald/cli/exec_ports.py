@@ -40,18 +40,13 @@ def run(ports: Sequence[str], argv: Sequence[str]) -> NoReturn:
 
 def _find(command: Sequence[str]) -> str:
     """The file that execvp(3) would take.  Raises LocaldError with the exit code that a shell has."""
-    name = command[0]
-    folders = [""] if "/" in name else os.get_exec_path()
-    there = [path for path in (os.path.join(folder, name) for folder in folders) if os.path.exists(path)]
-    for path in there:
-        if os.path.isfile(path) and os.access(path, os.X_OK):
-            return path
-    if there and name:
-        raise _cannot_run(there[0], "it is no file that you may execute")
-    hint = f"is it installed, and in PATH? Try: command -v {shlex.quote(name)}"
-    if "--" in command[1:2]:
-        hint = "with -p no NAME comes before the command: locald exec -p PORT -- CMD"
-    raise RequestError(f"no such command: {name}", hint, Exit.NOT_FOUND)
+    try:
+        found: str = import_module("locald.preload.program").find(command[0], os.environ)
+    except RequestError as error:
+        if command[1:2] == ["--"] and error.exit_code == Exit.NOT_FOUND:
+            error.hint = "with -p no NAME comes before the command: locald exec -p PORT -- CMD"
+        raise
+    return found
 
 
 def _cannot_run(path: str, why: str) -> RequestError:

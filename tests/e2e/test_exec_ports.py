@@ -188,8 +188,8 @@ WRONG = [
     (("-p", "80", "--", "./nowhere"), 127, "no such command: ./nowhere", "command -v ./nowhere"),
     (("-p", "80", "--", ""), 127, "no such command: ", "command -v ''"),
     (("-p", "80", "web", "--", "true"), 127, "no such command: web", "with -p no NAME comes before the command"),
-    (("-p", "80", "--", "./plain"), 126, "./plain cannot be run", "ls -l ./plain"),
-    (("-p", "80", "--", "/etc"), 126, "/etc cannot be run", "ls -l /etc"),
+    (("-p", "80", "--", "./plain"), 126, "./plain cannot be run: it is not executable", "chmod +x ./plain"),
+    (("-p", "80", "--", "/etc"), 126, "/etc cannot be run: it is a folder", ""),
     (("-p", "80", "--", "./nonsense"), 126, "./nonsense cannot be run: Exec format error", "ls -l"),
     (("-p", "80", "--", "./orphan"), 126, "the interpreter that its first line names is missing", "ls -l"),
     # Ports that cannot be had: those before them are not kept.
