@@ -51,6 +51,7 @@ PROJECT = claim("README.md", "locald up -d")
 NAMES = claim("README.md", "locald run --name shop")
 MISTAKE = claim("docs/project.md", "locald config --check")
 HANDED = claim("docs/exec.md", "locald exec -p 80")
+PRELOADED = claim("docs/preload.md", "locald exec --preload")
 CONTRIBUTE = claim("CONTRIBUTING.md", "sudo apt install")
 VERBS = claim_all("docs/verbs.md")
 TROUBLE = claim_all("docs/troubleshooting.md")
@@ -299,6 +300,17 @@ def test_a_server_is_handed_port_80(typist: Callable[..., Typist], sudo_finds: C
     her.user.start("sh", "-c", f"exec {begin.command}", cwd=her.folder)
     wait_for(lambda: listens(80))
     assert her.get(ask.command.removeprefix("curl ")) == ANSWER
+
+
+@pytest.mark.usefixtures("ready")
+def test_a_program_binds_port_80(typist: Callable[..., Typist], sudo_finds: Callable[[Path], None]) -> None:
+    sudo_finds(BIN)
+    her = typist()
+    her.write("index.html", ANSWER)
+    (step,) = PRELOADED.steps
+    her.user.start("sh", "-c", f"exec {step.command}", cwd=her.folder)
+    wait_for(lambda: listens(80))
+    assert her.get("http://localhost/") == ANSWER
 
 
 @pytest.mark.usefixtures("ready")

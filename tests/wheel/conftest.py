@@ -37,7 +37,7 @@ class Wheel:
 
     def extensions(self) -> dict[str, bytes]:
         with zipfile.ZipFile(self.shipped) as archive:
-            return {name: archive.read(name) for name in archive.namelist() if name.endswith(".so")}
+            return {name: archive.read(name) for name in archive.namelist() if name.endswith((".so", ".dylib"))}
 
 
 def helper_of(wheel: Path) -> bytes:
