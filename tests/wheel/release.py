@@ -24,6 +24,7 @@ from cibuildwheel.options import BuildOptions, CommandLineArguments, Options, co
 
 __all__ = ["KINDS", "Kind", "Release"]
 
+CROSS = ("_PYTHON_HOST_PLATFORM", "SETUPTOOLS_EXT_SUFFIX")  # by which this Python builds for another machine
 ABI = f"cpython-{sys.version_info.major}{sys.version_info.minor}"
 
 
@@ -111,7 +112,8 @@ class Release:
         place = self.folder / identifier
         unpacked = self._sources(place, python)
         environ = self._environ(kind, options, place)
-        self._run(self._placed(options.before_all, kind, place), environ, "before")
+        here = {name: value for name, value in environ.items() if name not in CROSS}
+        self._run(self._placed(options.before_all, kind, place), here, "before")
         if python != sys.executable:
             self._run(
                 f"{python} -m venv {place / 'python'} && {place / 'python/bin/pip'} -q install build", {}, "python"
@@ -142,7 +144,7 @@ class Release:
         compiler = environ.get("CC", f"{sys.executable} -m ziglang cc -target {kind.target}")
         if not kind.native:
             compiler += f" -I{python_headers(place / 'include')}"
-            environ |= {"_PYTHON_HOST_PLATFORM": kind.platform, "SETUPTOOLS_EXT_SUFFIX": kind.suffix, "CC": compiler}
+            environ |= dict(zip(CROSS, (kind.platform, kind.suffix), strict=True)) | {"CC": compiler}
             # Extensions find the functions of Python, and with musl those of libc, in the program that loads them.
             shared = "-Wl,-undefined,dynamic_lookup" if kind.system == "macos" else ""
             environ["LDSHARED"] = f"{compiler} -shared {shared}"
@@ -170,8 +172,11 @@ class Release:
         if kind.system == "macos":
             return Path(shutil.copy(built, out))
         command = options.repair_command.format(dest_dir=out, wheel=built)
-        plat = environ.get("AUDITWHEEL_PLAT", kind.tag)  # which the image of musllinux says by itself
-        self._run(f"{sys.executable} -m {command}", environ | {"AUDITWHEEL_PLAT": plat}, "repair")
+        if kind.name.startswith("musllinux"):
+            command += " --exclude libc.so"  # zig's name for what Alpine calls libc.musl-ARCHITECTURE.so.1
+        # auditwheel knows the tags of this machine by name; of others it says the oldest that fits.
+        here = {name: value for name, value in environ.items() if kind.native or name != "AUDITWHEEL_PLAT"}
+        self._run(f"{sys.executable} -m {command}", here, "repair")
         (shipped,) = out.glob(f"{built.name.removesuffix('.whl').rpartition('-')[0]}-{kind.tag}.whl")
         return shipped
 
