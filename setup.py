@@ -106,6 +106,7 @@ EXTENSIONS = [
         PRELOAD,
         build_preload.SOURCES,
         depends=[*build_preload.HEADERS, "csrc/build_preload.py"],
+        define_macros=[("LOCALD_HELPER", f'"{PACKAGED}"')] if PACKAGED else [],
         extra_compile_args=build_preload.CFLAGS,
         extra_link_args=build_preload.LDFLAGS,
     ),
@@ -166,12 +167,13 @@ class build_extensions(build_ext):
         if ext.name != PRELOAD:
             super().build_extension(ext)
             return
-        usual = self.compiler.linker_so
+        usual, force = self.compiler.linker_so, self.force
         self.compiler.linker_so = build_preload.link_command(usual)
+        self.force = True  # what an earlier build has left may have the helper elsewhere
         try:
             super().build_extension(ext)
         finally:
-            self.compiler.linker_so = usual
+            self.compiler.linker_so, self.force = usual, force
 
 
 setup(

@@ -145,7 +145,7 @@ static enum answer converse(char *const argv[], int pair[2], const union name *w
 
 enum answer ask_helper(const union name *wanted, int *listener)
 {
-    char address[INET6_ADDRSTRLEN], number[DECIMAL], verb[] = "bind", program[128];
+    char address[INET6_ADDRSTRLEN], number[DECIMAL], verb[] = "bind", program[HELPER_MAX];
     size_t size = 0;
 
     do /* exec(2) wants words that it could write to */

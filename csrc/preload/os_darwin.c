@@ -15,7 +15,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-const char os_helper[] = "/Library/PrivilegedHelperTools/locald-shim";
+#ifndef LOCALD_HELPER /* by LOCALD_SHIM, where a package of the system has it */
+#define LOCALD_HELPER "/Library/PrivilegedHelperTools/locald-shim"
+#endif
+_Static_assert(sizeof LOCALD_HELPER <= HELPER_MAX, "room for its path");
+const char os_helper[] = LOCALD_HELPER;
 const char os_policy[] = "/private/etc/locald/ports";
 const char os_variable[] = "DYLD_INSERT_LIBRARIES";
 const int os_buffer_factor = 1;

@@ -29,7 +29,11 @@
 
 enum { STACK = 16 * 1024 };
 
-const char os_helper[] = "/usr/local/libexec/locald/locald-shim";
+#ifndef LOCALD_HELPER /* by LOCALD_SHIM, where a package of the system has it */
+#define LOCALD_HELPER "/usr/local/libexec/locald/locald-shim"
+#endif
+_Static_assert(sizeof LOCALD_HELPER <= HELPER_MAX, "room for its path");
+const char os_helper[] = LOCALD_HELPER;
 const char os_policy[] = "/etc/locald/ports";
 const char os_variable[] = "LD_PRELOAD";
 const int os_buffer_factor = 2; /* socket(7), SO_RCVBUF */

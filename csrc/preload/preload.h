@@ -77,6 +77,7 @@ void say_prepare(void);
 void say_refused(enum answer answer, const union name *wanted);
 
 /* os_linux.c, os_darwin.c: one contract. */
+enum { HELPER_MAX = 256 }; /* of its path, with the end */
 extern const char os_helper[], os_policy[];
 extern const char os_variable[]; /* where the loader finds the names of libraries */
 extern const struct option os_options[]; /* ends with a level of -1 */

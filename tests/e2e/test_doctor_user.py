@@ -117,9 +117,11 @@ def project(user: User, text: str) -> None:
 def crashed(user: User) -> None:
     project(
         user,
-        '[services.web]\ncommand = "test -e again || { touch again; exit 1; }; exec sleep 600"\nport = "none"\nrestart = "never"\n',
+        '[services.web]\ncommand = "test -e again || { read go <go; touch again; exit 1; }; exec sleep 600"\nport = "none"\nrestart = "never"\n',
     )
-    assert user.type("locald", "up", "-d", cwd=user.home / "shop").returncode == 0  # it runs, and then ends
+    assert user.type("mkfifo", "go", cwd=user.home / "shop").returncode == 0
+    assert user.type("locald", "up", "-d", cwd=user.home / "shop").returncode == 0
+    assert user.type("sh", "-c", "echo >go", cwd=user.home / "shop").returncode == 0  # it ran, and ends now
     wait_for(lambda: '"crashed"' in user.type("locald", "status", "--json").stdout)
 
 

@@ -117,6 +117,12 @@ def test_a_member_of_group_sudo_has_the_ports_and_setup_nothing_to_do(here: Mach
     assert bind(here, "bob") == "('127.0.0.1', 80)"
 
 
+def test_the_library_for_programs_that_bind_asks_the_packages_helper(here: Machine) -> None:
+    program = "import socket; print(socket.create_server(('127.0.0.1', 80)).getsockname())"
+    said = here.run("locald", "exec", "--preload", "--", "/usr/bin/python3", "-c", program, user="alice")
+    assert said == "('127.0.0.1', 80)\n"
+
+
 def test_the_doctor_finds_nothing_that_fails(here: Machine) -> None:
     found = json.loads(here.run("locald", "doctor", "--json", user="alice"))["checks"]
     assert not [each for each in found if each["status"] == "fail"]
