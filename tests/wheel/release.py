@@ -149,6 +149,8 @@ class Release:
             shared = "-Wl,-undefined,dynamic_lookup" if kind.system == "macos" else ""
             environ["LDSHARED"] = f"{compiler} -shared {shared}"
         if kind.system == "macos":
+            # GNU's ar writes an index that zig's linker for macOS does not know.
+            environ |= {name: f"{sys.executable} -m ziglang {name.lower()}" for name in ("AR", "RANLIB")}
             environ["LOCALD_SHIM_CC"] = f"{sys.executable} -m ziglang cc -target {kind.target}"
         return environ
 
@@ -156,7 +158,7 @@ class Release:
         """With our places for those of a machine that is thrown away."""
         words = {
             "{project}": str(self.source),
-            "/opt/zig": str(place / "zig"),
+            "/opt/zig": str(self.folder / "zig"),
             "python3.13": shlex.quote(sys.executable),
         }
         for word, ours in words.items():
