@@ -43,7 +43,7 @@ def _find(command: Sequence[str]) -> str:
     try:
         found: str = import_module("locald.preload.program").find(command[0], os.environ)
     except RequestError as error:
-        if command[1:2] == ["--"] and error.exit_code == Exit.NOT_FOUND:
+        if "--" in command[1:2] and error.exit_code == Exit.NOT_FOUND:
             error.hint = "with -p no NAME comes before the command: locald exec -p PORT -- CMD"
         raise
     return found

@@ -32,7 +32,7 @@ def preload_options(command: F) -> F:
 
 def become(argv: Sequence[str], deep: bool, loopback: bool) -> NoReturn:
     """Execute the command with the library.  Raises LocaldError; where all is well it does not return."""
-    if not argv[0] or argv[1:2] == ["--"]:
+    if not argv[0] or "--" in argv[1:2]:
         raise click.UsageError("with --preload there is no service, only a command: locald exec --preload -- CMD")
     library, programs = import_module("locald.preload.library"), import_module("locald.preload.program")
     ours = library.find()

@@ -240,7 +240,7 @@ def test_without_the_helpers_package_it_is_named(here: Machine) -> None:
     hint = f"install, or install again, the package of your system that has {SHIM}"
     assert bind(here, "alice") == f"NotInstalled locald-shim is not installed at {SHIM} -> {hint}"
     done = here.attempt("sudo", "locald-setup", "--no-authority", user="alice")
-    assert (done.returncode, done.stdout.splitlines()[-1]) == (1, f"hint: {hint}")
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (1, f"hint: {hint}; more: locald doctor shim-installed")
 
 
 def test_the_administrator_may_limit_it_to_a_group(here: Machine) -> None:

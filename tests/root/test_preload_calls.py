@@ -63,7 +63,7 @@ def tell(uid: int, environ: dict[str, str], code: str, *front: str, **how: Any) 
 
 def test_the_places_are_the_same_in_both_languages(root: Path) -> None:
     text = (root / "csrc/preload/os_linux.c").read_text()
-    assert f'os_helper[] = "{SHIM}"' in text
+    assert f'#define LOCALD_HELPER "{SHIM}"' in text
     assert f'os_policy[] = "{POLICY}"' in text
     said = (root / "csrc/preload/settings.c").read_text()
     assert f'"{library.PID}"' in said
