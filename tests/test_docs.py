@@ -79,7 +79,7 @@ COMMANDS = dict(commands("locald", locald_command))
 
 def chapter(name: str, command: click.Command) -> str:
     """How it is typed and what its options are, as the page has it."""
-    context = click.Context(command, info_name=name)
+    context = click.Context(command, info_name=name, **command.context_settings)
     usage = " ".join([name, *command.collect_usage_pieces(context)])
     options = [each for each in command.get_params(context) if isinstance(each, click.Option)]
     rows = [

@@ -162,7 +162,7 @@ def test_pipx_and_uv_put_all_three_on_path(tool: str, dists: tuple[Path, Path], 
     assert sorted(page.name for page in manual.iterdir()) == sorted(PAGES)
     run(*start, "uninstall", "locald", **places)
     left = [path for path in tmp_path.rglob("*locald*") if tmp_path / "cache" not in path.parents]
-    assert left == [] or {path.name for path in left} == {"cmd_locald.log"}, "but for what pipx has logged"
+    assert {path.name for path in left} <= {".locald.lock", "cmd_locald.log"}, "but for pipx's own lock and log"
 
 
 def test_target_is_found_by_setup(dists: tuple[Path, Path], tmp_path: Path) -> None:

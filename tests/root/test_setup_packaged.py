@@ -108,7 +108,7 @@ def test_without_the_helper_the_package_is_named_and_nothing_done(
     done = run(*command)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        f"error: the helper of your system's package is not as it should be: {PLACE}: No such file or directory\n\nhint: {PACKAGE}\n"
+        f"error: the helper of your system's package is not as it should be: {PLACE}: No such file or directory\n\nhint: {PACKAGE}; more: locald doctor shim-installed\n"
     )
     assert not Path(POLICY).exists()
     assert bind(installation) == f"NotInstalled locald-shim is not installed at {PLACE} -> {PACKAGE}"
