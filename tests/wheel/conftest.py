@@ -128,12 +128,15 @@ def pythons() -> list[str]:
     found = [shutil.which(f"python{version}", path=folder) for version in versions for folder in folders]
     managed = [Path.home() / ".pyenv/versions", Path.home() / ".local/share/uv/python"]
     found += [str(path) for place in managed for path in place.glob("*/bin/python3") if path.is_file()]
-    here = os.path.realpath(sys.executable)
-    real = {os.path.realpath(each): each for each in filter(None, found) if is_whole(each)}
-    return [sys.executable, *(each for path, each in real.items() if path != here)]
+    real = {path: each for each in filter(None, found) if (path := real_path(each))}
+    real.pop(real_path(sys.executable), None)
+    return [sys.executable, *real.values()]
 
 
-def is_whole(python: str) -> bool:
-    """Not a shim of pyenv, nor a Python without headers or venv."""
-    ask = "import os, sysconfig, venv, ensurepip; assert os.path.exists(sysconfig.get_path('include') + '/Python.h')"
-    return subprocess.run([python, "-c", ask], capture_output=True).returncode == 0
+def real_path(python: str) -> str:
+    """Of the interpreter behind it; "" if that is older than 3.11, or has no venv or no headers."""
+    ask = "import os, sys, sysconfig, venv, ensurepip; assert sys.version_info >= (3, 11)"
+    ask += "; assert os.path.exists(sysconfig.get_path('include') + '/Python.h')"
+    ask += "; print(os.path.realpath(sys.executable))"
+    done = subprocess.run([python, "-c", ask], capture_output=True, text=True)
+    return done.stdout.strip() if done.returncode == 0 else ""
