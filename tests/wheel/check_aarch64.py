@@ -47,7 +47,7 @@ def helper(wheels: dict[str, Wheel], tmp_path_factory: pytest.TempPathFactory) -
 def packages(arm: Foreign, wheels: dict[str, Wheel], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel and what it needs, as pip has it there."""
     folder = tmp_path_factory.mktemp("packages")
-    arm.install(folder, wheels["manylinux_aarch64"].shipped, "pytest>=8", "hypothesis>=6.100", "h11>=0.14")
+    arm.install(folder, wheels["manylinux_aarch64"].shipped, "pytest>=8", "hypothesis>=6.100", "h11>=0.14", "h2>=4.1")
     return folder
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # From the outset: what a user downloads, and what root installs.
 WHEEL_LIMIT, HELPER_LIMIT = 1_500_000, 40_000  # bytes
-LIBC = {"libc.so.6", "libpthread.so.0", "libdl.so.2", "libm.so.6", "libc.so"}
+LIBC = {"libc.so.6", "libpthread.so.0", "libdl.so.2", "libm.so.6", "libc.so", "ld-linux-aarch64.so.1"}
 LINUX = ("manylinux_x86_64", "manylinux_aarch64", "musllinux_x86_64", "musllinux_aarch64")
 MACHINES = {"x86_64": "EM_X86_64", "aarch64": "EM_AARCH64"}
 KINDS = (*LINUX, "macosx_arm64", "macosx_x86_64")
