@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from caller import file_capabilities
+from programs import need
 
 from locald import __version__
 from locald.paths import POLICY, SHIM
@@ -126,3 +127,16 @@ def granted(policy: Callable[..., Path], alice: int) -> Path:
     """The policy that locald-setup writes for alice."""
     lines = [f"{alice} {address} {port}\n" for address in ("127.0.0.1", "::1") for port in (80, 443)]
     return policy("locald-ports 1\n" + "".join(lines))
+
+
+@pytest.fixture
+def authbind() -> Iterator[str]:
+    """The program, which allows the ports 22 and 80 to everybody in the /etc of this namespace."""
+    program = need("authbind")
+    files = [Path(f"/etc/authbind/byport/{port}") for port in (22, 80)]
+    for file in files:
+        file.touch()
+        file.chmod(0o755)
+    yield program
+    for file in files:
+        file.unlink()

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from caller import is_free
 from preload_cases import PAGE, REFUSALS, USES, Case, page
-from programs import need
 
 pytestmark = pytest.mark.linux("authbind is of Debian's")
 
@@ -23,19 +22,6 @@ PYTHON = os.path.realpath(sys.executable)
 def allowed(shim: Path, policy: Callable[..., Path], alice: int) -> Path:
     lines = [f"{alice} {address} {port}\n" for address in ("127.0.0.1", "192.0.2.1", "::1") for port in (22, 80)]
     return policy("locald-ports 1\n" + "".join(lines))
-
-
-@pytest.fixture
-def authbind() -> Iterator[str]:
-    """Allowed the same ports, in the /etc of this namespace."""
-    program = need("authbind")
-    files = [Path(f"/etc/authbind/byport/{port}") for port in (22, 80)]
-    for file in files:
-        file.touch()
-        file.chmod(0o755)
-    yield program
-    for file in files:
-        file.unlink()
 
 
 def outcome(uid: int, *command: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -68,6 +69,20 @@ def test_the_places_are_the_same_in_both_languages(root: Path) -> None:
     said = (root / "csrc/preload/settings.c").read_text()
     assert f'"{library.PID}"' in said
     assert f'"{library.LOOPBACK}"' in said
+
+
+def test_the_codes_are_those_of_the_contract(root: Path) -> None:
+    """The library has more answers than the helper has exit codes, and so an enumeration of its own."""
+
+    def codes(file: str) -> list[str]:
+        return re.findall(r"\w+", re.search(r"USAGE = 64,(.*?)\}", (root / file).read_text(), re.S)[1])  # type: ignore[index]
+
+    def numbers(file: str) -> list[str]:
+        return re.findall(r"(?:PROTOCOL|PORT_MAX) = \d+", (root / file).read_text())
+
+    assert codes("csrc/preload/preload.h") == codes("csrc/shim/shim.h")
+    assert numbers("csrc/preload/preload.h") == numbers("csrc/shim/shim.h")
+    assert codes("csrc/shim/shim.h")[-1] == "PEER_GONE"
 
 
 def test_nothing_is_seen_of_the_library_but_bind() -> None:
@@ -238,7 +253,8 @@ def test_where_the_system_allows_it_the_helper_is_not_asked(alice: int, environ:
     setting = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
     setting.write_text("80")
     try:
-        assert tell(alice, environ, "print(json.dumps(refused('127.0.0.1', 80)))") == ""
+        # A port of no other test, whose connections could still be about (TIME_WAIT).
+        assert tell(alice, environ, "print(json.dumps(refused('127.0.0.1', 99)))") == ""
     finally:
         setting.write_text("1024")
 

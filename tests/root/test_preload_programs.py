@@ -89,18 +89,6 @@ def allowed(shim: Path, policy: Callable[..., Path], alice: int) -> Path:
     return policy("locald-ports 1\n" + "".join(f"{alice} 127.0.0.1 {port}\n" for port in (22, 80)))
 
 
-@pytest.fixture
-def authbind() -> Iterator[str]:
-    program = need("authbind")
-    files = [Path(f"/etc/authbind/byport/{port}") for port in (22, 80)]
-    for file in files:
-        file.touch()
-        file.chmod(0o755)
-    yield program
-    for file in files:
-        file.unlink()
-
-
 @pytest.fixture(params=["locald", "authbind"])
 def front(request: pytest.FixtureRequest) -> list[str]:
     """What stands before the command."""
