@@ -31,10 +31,6 @@ class Wheel:
     shipped: Path
     said: str  # by the build
 
-    def names(self) -> list[str]:
-        with zipfile.ZipFile(self.shipped) as archive:
-            return archive.namelist()
-
     def extensions(self) -> dict[str, bytes]:
         with zipfile.ZipFile(self.shipped) as archive:
             return {name: archive.read(name) for name in archive.namelist() if name.endswith((".so", ".dylib"))}
