@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -106,10 +107,13 @@ def test_what_is_loaded_needs_libc_and_shows_its_entry(wheels: dict[str, Wheel],
     assert count == len(list((Path(__file__).parents[2] / "locald").rglob("*.pyx")))
 
 
-def test_the_tools_of_a_release_find_nothing(release: Release, wheels: dict[str, Wheel]) -> None:
-    """As wheels.yml calls them."""
-    dist = release.folder / "dist"
-    assert len(list(dist.iterdir())) == len(wheels) + 1
+def test_the_tools_of_a_release_find_nothing(release: Release, wheels: dict[str, Wheel], tmp_path: Path) -> None:
+    """As wheels.yml calls them, on one Python's files: check_installed.py builds some for others, of this machine only."""
+    assert release.sdist
+    dist = tmp_path / "dist"
+    dist.mkdir()
+    for path in (release.sdist, *(wheel.shipped for wheel in wheels.values())):
+        shutil.copy(path, dist)
     for command in (
         [sys.executable, "-m", "twine", "check", "--strict", *dist.iterdir()],
         [Path(sys.executable).with_name("check-wheel-contents"), dist],
