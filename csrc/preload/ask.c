@@ -42,7 +42,9 @@ static enum answer verify_installed(void)
 
     if (lstat(os_helper, &seen) != 0)
         return NOT_INSTALLED;
-    return S_ISREG(seen.st_mode) && seen.st_uid == 0 && (seen.st_mode & (S_IWGRP | S_IWOTH)) == 0 ? GRANTED : UNSAFE;
+    if (!S_ISREG(seen.st_mode) || seen.st_uid != 0)
+        return NOT_ROOTS;
+    return seen.st_mode & (S_IWGRP | S_IWOTH) ? OPEN_TO_OTHERS : GRANTED;
 }
 
 char *decimal(unsigned number, char text[DECIMAL])

@@ -16,7 +16,8 @@ enum { ANSWER_MS = 6000 }; /* as in locald/shim.py: the helper's own alarm ends 
 enum answer {
     GRANTED = 0,
     NOT_INSTALLED,
-    UNSAFE,
+    NOT_ROOTS,
+    OPEN_TO_OTHERS,
     NO_ROOM, /* no descriptor, no memory or no process to be had */
     SILENT,
     WRONG, /* it sent something else than what was asked for */

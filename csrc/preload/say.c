@@ -66,40 +66,53 @@ static void add_denied(struct text *text, const union name *wanted)
     add_port(text, wanted);
     add(text, " --address ");
     add_address(text, wanted);
-    add(text, "   (locald-setup prints the full command)");
+    add(text, "   (locald-setup prints the full command); more: locald doctor port:");
+    add(text, wanted->any.sa_family == AF_INET ? "" : "[");
+    add_address(text, wanted);
+    add(text, wanted->any.sa_family == AF_INET ? ":" : "]:");
+    add_port(text, wanted);
 }
+
+#ifdef LOCALD_HELPER /* as in os_linux.c: then locald-setup has nothing to do with it */
+#define MENDED "install, or install again, the package of your system that has " LOCALD_HELPER
+#else
+#define MENDED "run locald-setup; it asks for sudo by itself"
+#endif
+#define MORE "; more: locald doctor "
+
+/* Each hint ends in the check that looks at the cause, as those of locald's own failures do (locald/errors.py). */
+static const struct reason {
+    enum answer answer;
+    const char *why, *hint;
+} reasons[] = {
+    {NOT_INSTALLED, "locald-shim is not installed", MENDED MORE "shim-installed"},
+    {NOT_ROOTS, "locald-shim does not belong to root", MENDED MORE "shim-owner"},
+    {OPEN_TO_OTHERS, "locald-shim is not root's alone to write", MENDED MORE "shim-mode"},
+    {BAD_POLICY, "the policy file is missing, unsafe or malformed",
+     "run locald-setup; it asks for sudo by itself" MORE "policy-installed"},
+    {NO_PRIVILEGE, "locald-shim has no privilege here", "see why: locald doctor"},
+    {MAPPED, "it is an IPv4 address for an IPv6 socket",
+     "have the program use an IPv4 socket (Java: -Djava.net.preferIPv4Stack=true)"},
+    {SILENT, "locald-shim did not answer in time", "try again; is the machine overloaded?" MORE "shim-protocol"},
+    {PEER_GONE, "locald-shim did not answer in time", "try again; is the machine overloaded?" MORE "shim-protocol"},
+    {NO_ROOM, "the system has no descriptor or no process left for asking",
+     "look at ulimit -n and ulimit -u" MORE "limits"},
+    {SYSTEM, "locald-shim cannot be used", MENDED MORE "shim-hash"}, /* the last one is for all others, too */
+};
 
 static void add_reason(struct text *text, enum answer answer, const union name *wanted)
 {
-    switch (answer) {
-    case DENIED:
+    const struct reason *reason = reasons;
+
+    if (answer == DENIED) {
         add_denied(text, wanted);
         return;
-    case NOT_INSTALLED:
-        add(text, "locald-shim is not installed\nhint: run locald-setup; it asks for sudo by itself");
-        return;
-    case BAD_POLICY:
-        add(text, os_policy);
-        add(text, " is missing, unsafe or malformed\nhint: run locald-setup; it asks for sudo by itself");
-        return;
-    case NO_PRIVILEGE:
-        add(text, "locald-shim has no privilege here\nhint: locald doctor   says why");
-        return;
-    case MAPPED:
-        add(text, "it is an IPv4 address for an IPv6 socket\nhint: have the program use an IPv4 socket "
-                  "(Java: -Djava.net.preferIPv4Stack=true)");
-        return;
-    case SILENT:
-    case PEER_GONE:
-        add(text, "locald-shim did not answer in time\nhint: try again; is the machine overloaded?");
-        return;
-    case NO_ROOM:
-        add(text, "the system has no descriptor or no process left for asking\nhint: look at ulimit -n and ulimit -u");
-        return;
-    default:
-        add(text, "locald-shim cannot be used\nhint: run locald-setup; it asks for sudo by itself");
-        return;
     }
+    while (reason->answer != answer && reason->answer != SYSTEM)
+        reason++;
+    add(text, reason->why);
+    add(text, "\nhint: ");
+    add(text, reason->hint);
 }
 
 /* Nobody reads, or it has become something else: then not a byte. */

@@ -32,6 +32,8 @@ def write(user: User, name: str, text: str) -> None:
 
 
 START = ("locald", "daemon", "start")
+BIND = "import socket\ntry: socket.socket().bind(('127.0.0.1', 80))\nexcept OSError: raise SystemExit(1)"
+PRELOAD = ("locald", "exec", "--preload", "--", "python3", "-c", BIND)  # there the library prints it
 FAILURES: list[tuple[Any, Sequence[str], str]] = [
     (lambda _: os.unlink(SHIM), START, "shim-installed"),
     (lambda _: os.chmod(SHIM, 0o755), START, "shim-mode"),
@@ -48,6 +50,12 @@ FAILURES: list[tuple[Any, Sequence[str], str]] = [
     (lambda _: None, ("locald", "hosts"), "daemon"),
     (lambda u: (u.type("mkdir", "-p", STATE), os.chown(u.home / STATE, 0, 0), os.chmod(u.home / STATE, 0o755)), START, "state"),
     (lambda _: None, ("locald", "trust"), "authority"),
+    (lambda _: os.unlink(SHIM), PRELOAD, "shim-installed"),
+    (lambda _: os.chmod(SHIM, 0o4775), PRELOAD, "shim-mode"),
+    (lambda u: (os.chown(SHIM, u.uid, 0), os.chmod(SHIM, 0o4755)), PRELOAD, "shim-owner"),
+    (lambda _: Path(SHIM).write_text("#!/bin/false\n"), PRELOAD, "shim-hash"),
+    (lambda _: os.unlink(POLICY), PRELOAD, "policy-installed"),
+    (lambda _: Path(POLICY).write_text("locald-ports 1\n"), PRELOAD, "port:127.0.0.1:80"),
 ]  # fmt: skip
 
 
