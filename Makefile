@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 # zig compiles musl once, and not for each test run: those have a home in memory.
 export ZIG_GLOBAL_CACHE_DIR := $(CURDIR)/build/zig
 
-.PHONY: help demo test check check-python check-c check-flows docs cross wheels-check attack mutants coverage fuzz prove corpus tools endurance bench clean
+.PHONY: help demo test check check-python check-c check-flows docs cross wheels-check attack mutants coverage sanitize fuzz prove corpus tools endurance bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ mutants: $(VENV)/test ## break each rule of the helper once, and see its test fa
 
 coverage: $(VENV)/test ## which branches of the privileged C the tests take; each other one needs its reason
 	@sh tests/inside.sh $(CURDIR)/$(PY) tests/coverage.py
+
+sanitize: $(VENV)/test ## the tests of --preload, its library under gcc's ASan and UBSan
+	@sh tests/inside.sh env LOCALD_TEST_SANITIZED=1 $(CURDIR)/$(PY) -P -m pytest -q tests/root/test_preload_calls.py
 
 FUZZ_S := 60
 fuzz: ## try the pure parts of our C with inputs that nobody thought of, FUZZ_S=60 seconds for each

@@ -6,8 +6,10 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -151,6 +153,33 @@ def linked(user: User, name: str) -> None:
     user.type("ln", "-s", "/dev/null", f"{STATE}/{name}")
 
 
+@contextlib.contextmanager
+def no_such_name(user: User) -> Iterator[None]:
+    """A name server that answers at once, and knows no name: NXDOMAIN (RFC 1035 section 4.1.1, RCODE 3)."""
+    resolver = Path("/etc/resolv.conf")
+    before = resolver.read_bytes()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 53))
+
+        def answer() -> None:
+            data, peer = server.recvfrom(512)
+            while data:  # an empty one ends it
+                server.sendto(data[:2] + b"\x81\x83" + data[4:6] + bytes(6) + data[12:], peer)
+                data, peer = server.recvfrom(512)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        resolver.write_text("nameserver 127.0.0.1\n")
+        try:
+            alias(user)
+            yield
+        finally:
+            resolver.write_bytes(before)
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as last:
+                last.sendto(b"", ("127.0.0.1", 53))
+            thread.join()
+
+
 LARGE = {f"LARGE_{number}": "x" * 100_000 for number in range(9)}
 STATES = [
     Broken("home", lambda _: None, "fail", "^HOME is not set", under=("env", "-u", "HOME")),
@@ -180,6 +209,7 @@ STATES = [
     Broken("port:[::1]:80", policy_of, "fail", "^free, and the policy does not grant it"),
     Broken("proxy", lambda _: None, "warn", "^no daemon says where it listens"),
     Broken("name:web.localhost", alias, "warn", "browsers and curl know it by themselves"),
+    Broken("name:web.localhost", no_such_name, "warn", "^Name or service not known: browsers and curl", about="NXDOMAIN"),
     Broken("authority", lambda u: os.chmod(u.home / STATE / "ca/authority.pem", 0o644), "fail", "is not yours alone"),
     Broken("trust", lambda u: (u.home / STATE / "ca/root.pem").unlink(), "fail", "root.pem cannot be read"),
     Broken("own-certificate:shop", lambda u: settings(u, '[projects.shop]\ncert = "/none.pem"\nkey = "/none.key"\n'), "fail", "/none.pem cannot be read", "gone", edited=""),

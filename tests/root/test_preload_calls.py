@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sanitized
 from caller import is_free
 from programs import need
 
@@ -38,10 +39,16 @@ def refused(*address, family=socket.AF_INET, kind=socket.SOCK_STREAM):
 
 
 @pytest.fixture(scope="session")
-def environ() -> dict[str, str]:
-    """As `locald exec --preload --deep` leaves it: the library itself is the subject here."""
+def environ(root: Path) -> dict[str, str]:
+    """As `locald exec --preload --deep` leaves it: the library itself is the subject here.
+
+    With LOCALD_TEST_SANITIZED another library stands in, of the same source.
+    """
     base = {"PATH": f"{BIN}:/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/"}
-    return library.environment(base, library.find(), deep=True, loopback=False)
+    made = library.environment(base, library.find(), deep=True, loopback=False)
+    if "LOCALD_TEST_SANITIZED" not in os.environ:
+        return made
+    return made | sanitized.ENVIRON | {library.VARIABLE: sanitized.build(root, Path("/usr/local/lib"))}
 
 
 def run(uid: int, environ: dict[str, str], code: str, *front: str, **how: Any) -> subprocess.CompletedProcess[str]:
@@ -233,7 +240,7 @@ def ctypes_bind(file, port):
     plain = {name: value for name, value in environ.items() if name != library.VARIABLE}
     trace = [need("strace"), "-f", "-qq", "-e", "trace=clone,clone3,fork,vfork,execve", "-E"]
     without = run(alice, plain, code)
-    with_it = run(alice, plain, code, *trace, f"{library.VARIABLE}={library.find()}")
+    with_it = run(alice, plain, code, *trace, f"{library.VARIABLE}={environ[library.VARIABLE]}")
     assert (with_it.returncode, with_it.stdout) == (without.returncode, without.stdout) != (0, "")
     assert "clone" not in with_it.stderr
     assert with_it.stderr.count("execve") == 1, with_it.stderr
@@ -242,11 +249,19 @@ def ctypes_bind(file, port):
 def test_the_strace_above_sees_a_helper(shim: Path, granted: Path, alice: int, environ: dict[str, str]) -> None:
     """A traced program gets no privilege, so nothing is granted; but it is asked."""
     plain = {name: value for name, value in environ.items() if name != library.VARIABLE}
-    front = [need("strace"), "-f", "-qq", "-e", "trace=clone,execve", "-E", f"{library.VARIABLE}={library.find()}"]
+    front = [
+        need("strace"),
+        "-f",
+        "-qq",
+        "-e",
+        "trace=clone,execve",
+        "-E",
+        f"{library.VARIABLE}={environ[library.VARIABLE]}",
+    ]
     done = run(alice, plain, "print(refused('127.0.0.1', 80))", *front)
     assert done.stdout == "EACCES\n"
     assert f'execve("{SHIM}"' in done.stderr
-    assert "locald-shim has no privilege here\nhint: locald doctor" in done.stderr
+    assert "locald-shim has no privilege here\nhint: see why: locald doctor\n" in done.stderr
 
 
 def test_where_the_system_allows_it_the_helper_is_not_asked(alice: int, environ: dict[str, str]) -> None:
@@ -286,20 +301,23 @@ def test_a_refusal_says_once_why_and_what_to_type(
     assert word == "EACCES EACCES True"
     assert why == (
         "locald: this program may not have port 81 on 127.0.0.1: /etc/locald/ports does not grant it to you\n"
-        "hint: sudo locald-setup --port 81 --address 127.0.0.1   (locald-setup prints the full command)\n"
+        "hint: sudo locald-setup --port 81 --address 127.0.0.1   (locald-setup prints the full command); "
+        "more: locald doctor port:127.0.0.1:81\n"
     )
-    assert "port 80 on ::1" in said(bob, environ, "print(refused('::1', 80, family=socket.AF_INET6))")[1]
+    six = said(bob, environ, "print(refused('::1', 80, family=socket.AF_INET6))")[1]
+    assert "port 80 on ::1" in six
+    assert six.endswith("; more: locald doctor port:[::1]:80\n")
 
 
 @pytest.mark.parametrize(
     ("spoil", "why"),
     [
         ("rm -rf /usr/local/libexec/locald", "locald-shim is not installed\nhint: run locald-setup"),
-        (f"chmod 4775 {SHIM}", "locald-shim cannot be used\nhint: run locald-setup"),
-        (f"chown 61002 {SHIM}", "locald-shim cannot be used"),
-        (f"chmod 0755 {SHIM}", "locald-shim has no privilege here\nhint: locald doctor"),
-        (f"rm {POLICY}", "is missing, unsafe or malformed"),
-        (f"echo x > {POLICY}", "is missing, unsafe or malformed"),
+        (f"chmod 4775 {SHIM}", "locald-shim is not root's alone to write\nhint: run locald-setup"),
+        (f"chown 61002 {SHIM}", "locald-shim does not belong to root\nhint: run locald-setup"),
+        (f"chmod 0755 {SHIM}", "locald-shim has no privilege here\nhint: see why: locald doctor"),
+        (f"rm {POLICY}", "the policy file is missing, unsafe or malformed\nhint: run locald-setup"),
+        (f"echo x > {POLICY}", "the policy file is missing, unsafe or malformed\nhint: run locald-setup"),
     ],
 )
 def test_each_cause_is_named(
