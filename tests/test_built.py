@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import sources
 
+pytestmark = pytest.mark.release
+
 PLACE = "/usr/libexec/locald/locald-shim"
 NONE = 'SHIM = ""\n'
 

@@ -1,4 +1,7 @@
-"""One wheel with three programs: built from the sdist and from the checkout, installed in each way people use."""
+"""One wheel with three programs: built from the sdist and from the checkout, installed in each way people use.
+
+Those that install it take the wheel and the sdist of `make wheels-check`.
+"""
 
 from __future__ import annotations
 
@@ -49,6 +52,7 @@ def dists(tmp_path_factory: pytest.TempPathFactory, source: Path) -> tuple[Path,
     return next(out.glob("*.tar.gz")), next(out.glob("*.whl"))
 
 
+@pytest.mark.release
 def test_the_wheel_has_the_three_programs_and_nothing_of_the_build(dists: tuple[Path, Path]) -> None:
     with zipfile.ZipFile(dists[1]) as wheel:
         names = wheel.namelist()
@@ -75,6 +79,7 @@ def test_the_wheel_has_the_three_programs_and_nothing_of_the_build(dists: tuple[
     assert not [name for name in names if name.startswith(("tests/", "csrc/"))]
 
 
+@pytest.mark.release
 def test_the_sdist_has_all_sources_and_no_product(dists: tuple[Path, Path]) -> None:
     with tarfile.open(dists[0]) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
@@ -124,6 +129,7 @@ def check_programs(binaries: Path) -> None:
     assert f"from {binaries / 'locald-shim'}\n" in plan
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("way", ["wheel", "sdist", "editable"])
 def test_pip_installs_and_uninstalls(way: str, dists: tuple[Path, Path], source: Path, tmp_path: Path) -> None:
     binaries = environment(tmp_path / "venv")
@@ -142,6 +148,7 @@ def test_pip_installs_and_uninstalls(way: str, dists: tuple[Path, Path], source:
     assert not list(manual.glob("*"))
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("tool", ["pipx", "uv"])
 def test_pipx_and_uv_put_all_three_on_path(tool: str, dists: tuple[Path, Path], tmp_path: Path) -> None:
     binaries = tmp_path / "bin"
@@ -165,6 +172,7 @@ def test_pipx_and_uv_put_all_three_on_path(tool: str, dists: tuple[Path, Path], 
     assert {path.name for path in left} <= {".locald.lock", "cmd_locald.log"}, "but for pipx's own lock and log"
 
 
+@pytest.mark.release
 def test_target_is_found_by_setup(dists: tuple[Path, Path], tmp_path: Path) -> None:
     run(sys.executable, "-m", "pip", "install", "--no-deps", "--target", tmp_path, dists[1])
     plan = run(tmp_path / "bin/locald-setup", "--dry-run", "--user", "61001", PYTHONPATH=str(tmp_path))
@@ -248,6 +256,7 @@ def test_a_python_of_32_bits_is_told_at_once() -> None:
     assert supported.machine("macosx-10.9-universal2") == os.uname().machine
 
 
+@pytest.mark.release
 def test_pip_leaves_nothing_of_what_it_could_not_build(dists: tuple[Path, Path], tmp_path: Path) -> None:
     binaries = environment(tmp_path / "venv")
     done = subprocess.run(

@@ -171,7 +171,7 @@ def no_such_name(user: User) -> Iterator[None]:
         thread.start()
         resolver.write_text("nameserver 127.0.0.1\n")
         try:
-            alias(user)
+            assert user.type("locald", "alias", "api", "4000").returncode == 0
             yield
         finally:
             resolver.write_bytes(before)
@@ -209,7 +209,7 @@ STATES = [
     Broken("port:[::1]:80", policy_of, "fail", "^free, and the policy does not grant it"),
     Broken("proxy", lambda _: None, "warn", "^no daemon says where it listens"),
     Broken("name:web.localhost", alias, "warn", "browsers and curl know it by themselves"),
-    Broken("name:web.localhost", no_such_name, "warn", "^Name or service not known: browsers and curl", about="NXDOMAIN"),
+    Broken("name:api.localhost", no_such_name, "warn", "^Name or service not known: browsers and curl", about="NXDOMAIN"),
     Broken("authority", lambda u: os.chmod(u.home / STATE / "ca/authority.pem", 0o644), "fail", "is not yours alone"),
     Broken("trust", lambda u: (u.home / STATE / "ca/root.pem").unlink(), "fail", "root.pem cannot be read"),
     Broken("own-certificate:shop", lambda u: settings(u, '[projects.shop]\ncert = "/none.pem"\nkey = "/none.key"\n'), "fail", "/none.pem cannot be read", "gone", edited=""),

@@ -19,7 +19,7 @@ from locald import paths
 from locald.errors import LocaldError
 from locald.setup import policy
 
-pytestmark = pytest.mark.linux("packages of Debian")
+pytestmark = [pytest.mark.linux("packages of Debian"), pytest.mark.release]
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/distributions.md"
 SHIM = "/usr/libexec/locald/locald-shim"

@@ -1,11 +1,12 @@
 """The wheel for this machine, installed in each way that people use, with each Python at hand; and what is left of it after.
 
-tests/test_packaging.py does most of these with a quick build at each `make test`; here they have the wheel of a release.
+Most are in tests/test_packaging.py and tests/root/test_distribution.py, as the tests with the mark `release`.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -84,27 +85,39 @@ def test_user_is_found_by_setup_and_leaves_nothing(native: Wheel, tmp_path: Path
 
 
 def test_pip_pipx_uv_target_and_editable_take_it(native: Wheel, release: Release, root: Path) -> None:
-    """The tests of tests/test_packaging.py that install something, with this wheel and this sdist."""
-    command = [sys.executable, "-P", "-m", "pytest", "-q", "tests/test_packaging.py", "-k", "installs or put or target"]
+    """tests/test_packaging.py, with this wheel and this sdist; and builds for packages of a system, tests/test_built.py."""
+    command = [sys.executable, "-P", "-m", "pytest", "-q", "-m", "release", "tests/test_packaging.py", "tests/test_built.py"]
     dists = f"{release.sdist}:{native.shipped}"
     done = subprocess.run(
         command, cwd=root, env=os.environ | {"LOCALD_TEST_DISTS": dists}, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.splitlines()[-1].startswith("6 passed"), done.stdout
 
 
-@pytest.mark.linux("namespaces; on a Mac that is thrown away, wheels.yml calls machine.sh itself")
-def test_sudo_sets_it_up_and_takes_it_away(native: Wheel) -> None:
-    """tests/wheel/machine.sh, in namespaces: the helper of the wheel, setuid, binds port 80 for an ordinary user."""
+@pytest.fixture
+def inside() -> list[object]:
+    """Before a command: root in the namespaces of the tests."""
     if os.getuid() and subprocess.run(["sudo", "-n", "true"], capture_output=True).returncode:
         assert not os.environ.get("CI"), "in CI nothing is skipped: this needs root"
         pytest.skip("needs root, or a sudo that asks for nothing")
+    return ["sh", HERE.parent / "inside.sh"]
+
+
+@pytest.mark.linux("packages of Debian")
+def test_debian_takes_it_in_two_packages(inside: list[object], root: Path) -> None:
+    """tests/root/test_distribution.py."""
+    said = run(*inside, sys.executable, "-P", "-m", "pytest", "-q", "-m", "release", root / "tests/root")
+    assert re.search(r"^\d+ passed, \d+ deselected in", said.splitlines()[-1]), said
+
+
+@pytest.mark.linux("namespaces; on a Mac that is thrown away, wheels.yml calls machine.sh itself")
+def test_sudo_sets_it_up_and_takes_it_away(inside: list[object], native: Wheel) -> None:
+    """tests/wheel/machine.sh, in namespaces: the helper of the wheel, setuid, binds port 80 for an ordinary user."""
     with tempfile.TemporaryDirectory() as name:  # not below pytest's folder, which is closed to other users
         folder = Path(name)
         run(sys.executable, "-m", "pip", "download", "--quiet", "--dest", folder, native.shipped)
         for path in (folder, *folder.iterdir()):
             path.chmod(0o755)
-        said = run("sh", HERE.parent / "inside.sh", "sh", HERE / "someone.sh", folder, folder / native.shipped.name)
+        said = run(*inside, "sh", HERE / "someone.sh", folder, folder / native.shipped.name)
     assert "port 80 is bound by uid 61009\n" in said
     assert said.endswith(f"set up, bound and taken away: {native.shipped.name}\n")
