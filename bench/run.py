@@ -6,6 +6,7 @@ README quotes of them to README.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import platform
@@ -198,18 +199,20 @@ def main(parts: list[str]) -> None:
         raise SystemExit(f"no part {', '.join(unknown)}: the parts are {', '.join(PARTS)}")
     os.chdir(ROOT)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))  # so that what was started is ended
+    old, here = sections(RESULTS.read_text()), describe()
+    machine = old[""].splitlines()[2] if parts else here
     found: dict[str, str] = {}
     for part in parts or PARTS:
         with tempfile.TemporaryDirectory(dir="/etc") as name:  # in memory here, and its path is short
             Path(name).chmod(0o755)
             for table in PARTS[part](Path(name)):
+                if here != machine:  # the others stay, and so does the line on top, which is about them
+                    table = dataclasses.replace(table, notes=f"{table.notes}\nOn {here}.".strip())
                 print(table, flush=True)
                 found[table.title] = str(table)
-    head = f"# make bench\n\n{describe()}\n"
-    old = sections(RESULTS.read_text())
-    if parts and old[""] == head:  # the others stay, if they are of this machine
+    if parts:
         found = {title: f"## {title}\n{body.rstrip()}\n" for title, body in old.items() if title} | found
-    RESULTS.write_text("\n".join([head, *found.values()]))
+    RESULTS.write_text("\n".join([f"# make bench\n\n{machine}\n", *found.values()]))
     if {*readme.TITLES} & {*found}:
         readme.update(ROOT / "README.md", RESULTS.read_text())
 
