@@ -73,31 +73,32 @@ static void add_denied(struct text *text, const union name *wanted)
     add_port(text, wanted);
 }
 
+#define HELPER "locald-shim"
+#define SETUP "run locald-setup; it asks for sudo by itself"
 #ifdef LOCALD_HELPER /* as in os_linux.c: then locald-setup has nothing to do with it */
 #define MENDED "install, or install again, the package of your system that has " LOCALD_HELPER
 #else
-#define MENDED "run locald-setup; it asks for sudo by itself"
+#define MENDED SETUP
 #endif
 #define MORE "; more: locald doctor "
 
 /* Each hint ends in the check that looks at the cause, as those of locald's own failures do (locald/errors.py). */
 static const struct reason {
     enum answer answer;
-    const char *why, *hint;
+    const char *what, *why, *hint;
 } reasons[] = {
-    {NOT_INSTALLED, "locald-shim is not installed", MENDED MORE "shim-installed"},
-    {NOT_ROOTS, "locald-shim does not belong to root", MENDED MORE "shim-owner"},
-    {OPEN_TO_OTHERS, "locald-shim is not root's alone to write", MENDED MORE "shim-mode"},
-    {BAD_POLICY, "the policy file is missing, unsafe or malformed",
-     "run locald-setup; it asks for sudo by itself" MORE "policy-installed"},
-    {NO_PRIVILEGE, "locald-shim has no privilege here", "see why: locald doctor"},
-    {MAPPED, "it is an IPv4 address for an IPv6 socket",
+    {NOT_INSTALLED, HELPER, "is not installed", MENDED MORE "shim-installed"},
+    {NOT_ROOTS, HELPER, "does not belong to root", MENDED MORE "shim-owner"},
+    {OPEN_TO_OTHERS, HELPER, "is not root's alone to write", MENDED MORE "shim-mode"},
+    {BAD_POLICY, os_policy, "is missing, unsafe or malformed", SETUP MORE "policy-installed"},
+    {NO_PRIVILEGE, HELPER, "has no privilege here", "see why: locald doctor"},
+    {MAPPED, "it", "is an IPv4 address for an IPv6 socket",
      "have the program use an IPv4 socket (Java: -Djava.net.preferIPv4Stack=true)"},
-    {SILENT, "locald-shim did not answer in time", "try again; is the machine overloaded?" MORE "shim-protocol"},
-    {PEER_GONE, "locald-shim did not answer in time", "try again; is the machine overloaded?" MORE "shim-protocol"},
-    {NO_ROOM, "the system has no descriptor or no process left for asking",
+    {SILENT, HELPER, "did not answer in time", "try again; is the machine overloaded?" MORE "shim-protocol"},
+    {PEER_GONE, HELPER, "did not answer in time", "try again; is the machine overloaded?" MORE "shim-protocol"},
+    {NO_ROOM, "the system", "has no descriptor or no process left for asking",
      "look at ulimit -n and ulimit -u" MORE "limits"},
-    {SYSTEM, "locald-shim cannot be used", MENDED MORE "shim-hash"}, /* the last one is for all others, too */
+    {SYSTEM, HELPER, "cannot be used", MENDED MORE "shim-hash"}, /* the last one is for all others, too */
 };
 
 static void add_reason(struct text *text, enum answer answer, const union name *wanted)
@@ -110,6 +111,8 @@ static void add_reason(struct text *text, enum answer answer, const union name *
     }
     while (reason->answer != answer && reason->answer != SYSTEM)
         reason++;
+    add(text, reason->what);
+    add(text, " ");
     add(text, reason->why);
     add(text, "\nhint: ");
     add(text, reason->hint);

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import preload_builds
 import pytest
-import sanitized
 from caller import is_free
 from programs import need
 
@@ -48,7 +48,9 @@ def environ(root: Path) -> dict[str, str]:
     made = library.environment(base, library.find(), deep=True, loopback=False)
     if "LOCALD_TEST_SANITIZED" not in os.environ:
         return made
-    return made | sanitized.ENVIRON | {library.VARIABLE: sanitized.build(root, Path("/usr/local/lib"))}
+    return (
+        made | preload_builds.WATCHED | {library.VARIABLE: preload_builds.build_watched(root, Path("/usr/local/lib"))}
+    )
 
 
 def run(uid: int, environ: dict[str, str], code: str, *front: str, **how: Any) -> subprocess.CompletedProcess[str]:
@@ -82,7 +84,8 @@ def test_the_codes_are_those_of_the_contract(root: Path) -> None:
     """The library has more answers than the helper has exit codes, and so an enumeration of its own."""
 
     def codes(file: str) -> list[str]:
-        return re.findall(r"\w+", re.search(r"USAGE = 64,(.*?)\}", (root / file).read_text(), re.S)[1])  # type: ignore[index]
+        (names,) = re.findall(r"USAGE = 64,(.*?)\}", (root / file).read_text(), re.DOTALL)
+        return re.findall(r"\w+", names)
 
     def numbers(file: str) -> list[str]:
         return re.findall(r"(?:PROTOCOL|PORT_MAX) = \d+", (root / file).read_text())
@@ -249,16 +252,9 @@ def ctypes_bind(file, port):
 def test_the_strace_above_sees_a_helper(shim: Path, granted: Path, alice: int, environ: dict[str, str]) -> None:
     """A traced program gets no privilege, so nothing is granted; but it is asked."""
     plain = {name: value for name, value in environ.items() if name != library.VARIABLE}
-    front = [
-        need("strace"),
-        "-f",
-        "-qq",
-        "-e",
-        "trace=clone,execve",
-        "-E",
-        f"{library.VARIABLE}={environ[library.VARIABLE]}",
-    ]
-    done = run(alice, plain, "print(refused('127.0.0.1', 80))", *front)
+    trace = [need("strace"), "-f", "-qq", "-e", "trace=clone,execve", "-E"]
+    with_it = f"{library.VARIABLE}={environ[library.VARIABLE]}"
+    done = run(alice, plain, "print(refused('127.0.0.1', 80))", *trace, with_it)
     assert done.stdout == "EACCES\n"
     assert f'execve("{SHIM}"' in done.stderr
     assert "locald-shim has no privilege here\nhint: see why: locald doctor\n" in done.stderr
@@ -316,8 +312,8 @@ def test_a_refusal_says_once_why_and_what_to_type(
         (f"chmod 4775 {SHIM}", "locald-shim is not root's alone to write\nhint: run locald-setup"),
         (f"chown 61002 {SHIM}", "locald-shim does not belong to root\nhint: run locald-setup"),
         (f"chmod 0755 {SHIM}", "locald-shim has no privilege here\nhint: see why: locald doctor"),
-        (f"rm {POLICY}", "the policy file is missing, unsafe or malformed\nhint: run locald-setup"),
-        (f"echo x > {POLICY}", "the policy file is missing, unsafe or malformed\nhint: run locald-setup"),
+        (f"rm {POLICY}", f"{POLICY} is missing, unsafe or malformed\nhint: run locald-setup"),
+        (f"echo x > {POLICY}", f"{POLICY} is missing, unsafe or malformed\nhint: run locald-setup"),
     ],
 )
 def test_each_cause_is_named(
@@ -328,6 +324,19 @@ def test_each_cause_is_named(
     shim.parent.mkdir(exist_ok=True)
     assert word == "EACCES"
     assert why in found
+
+
+def test_of_a_packages_helper_the_package_is_named(root: Path, alice: int, environ: dict[str, str]) -> None:
+    """As LOCALD_SHIM builds it: setup has nothing to do with that helper."""
+    place = "/usr/libexec/locald/locald-shim"
+    folder = Path("/usr/local/lib/locald-of-a-package")
+    folder.mkdir(mode=0o755)
+    built = preload_builds.build(root, folder, f'-DLOCALD_HELPER="{place}"')
+    word, why = said(alice, environ | {library.VARIABLE: str(built)}, "print(refused('127.0.0.1', 80))")
+    assert word == "EACCES"
+    assert why.splitlines()[1] == (
+        f"hint: install, or install again, the package of your system that has {place}; more: locald doctor shim-installed"
+    )
 
 
 FAKES = {
