@@ -1,6 +1,6 @@
 """One wheel with three programs: built from the sdist and from the checkout, installed in each way people use.
 
-Those that install it take the wheel and the sdist of `make wheels-check`.
+Those that need the wheel or the sdist have the mark `release`: `make wheels-check` gives them its own.
 """
 
 from __future__ import annotations

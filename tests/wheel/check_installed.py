@@ -86,22 +86,14 @@ def test_user_is_found_by_setup_and_leaves_nothing(native: Wheel, tmp_path: Path
 
 def test_pip_pipx_uv_target_and_editable_take_it(native: Wheel, release: Release, root: Path) -> None:
     """tests/test_packaging.py, with this wheel and this sdist; and builds for packages of a system, tests/test_built.py."""
-    command = [
-        sys.executable,
-        "-P",
-        "-m",
-        "pytest",
-        "-q",
-        "-m",
-        "release",
-        "tests/test_packaging.py",
-        "tests/test_built.py",
-    ]
+    files = ("tests/test_packaging.py", "tests/test_built.py")
+    command = [sys.executable, "-P", "-m", "pytest", "-q", "-m", "release", *files]
     dists = f"{release.sdist}:{native.shipped}"
     done = subprocess.run(
         command, cwd=root, env=os.environ | {"LOCALD_TEST_DISTS": dists}, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1].startswith("26 passed"), done.stdout
 
 
 @pytest.fixture
